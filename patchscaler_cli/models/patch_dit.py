@@ -1,0 +1,243 @@
+"""Patch-DiT: the diffusion transformer that sees one patch only (PatchScaler, section 3.3).
+
+What diffuses is the residual r = x - y_0 between the HR patch x and the coarse patch y_0, in the EDM form of
+Karras et al. 2022 (arXiv 2206.00364, table 1): D(r; sigma) = c_skip r + c_out F(c_in r; ...).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class PatchDiTConfig:
+    """Sizes of Patch-DiT.
+
+    Attributes:
+        patch: side of a patch in HR pixels; a token covers 8x8 of them.
+        width: width of the transformer.
+        blocks: transformer blocks.
+        heads: attention heads; must divide `width`.
+        outer_channels: width of the convolutional end at half resolution.
+        inner_channels: width of the convolutional end at quarter resolution.
+        prompt_width: width of a texture prompt token.
+        sigma_data: standard deviation of the residual r on [-1, 1].
+    """
+
+    patch: int = 64
+    width: int = 192
+    blocks: int = 6
+    heads: int = 3
+    outer_channels: int = 32
+    inner_channels: int = 64
+    prompt_width: int = 64
+    sigma_data: float = 0.1
+
+    @property
+    def tokens(self) -> int:
+        return (self.patch // 8) ** 2
+
+
+class NoiseEmbedding(nn.Module):
+    """Noise levels as vectors: Fourier features of c_noise = ln(sigma) / 4, then two layers."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.frequencies = 32
+        self.first = nn.Linear(2 * self.frequencies, width)
+        self.second = nn.Linear(width, width)
+
+    def forward(self, sigma: Tensor) -> Tensor:
+        """Noise levels [B], float32 and positive, to embeddings [B, width]."""
+        octaves = torch.linspace(math.log(0.25), math.log(32.0), self.frequencies, device=sigma.device).exp()
+        angles = (sigma.log() / 4)[:, None] * octaves * 2  # (B, 32)
+        features = torch.cat((angles.cos(), angles.sin()), 1).to(self.first.weight.dtype)  # (B, 64)
+        return F.silu(self.second(F.silu(self.first(features))))
+
+
+class ConvBlock(nn.Module):
+    """A residual block of the convolutional ends; the noise level scales and shifts it between its convolutions."""
+
+    def __init__(self, channels: int, embedding: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.modulation = nn.Linear(embedding, 2 * channels)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor, noise: Tensor) -> Tensor:
+        scale, shift = self.modulation(noise)[:, :, None, None].chunk(2, 1)  # (B, C, 1, 1) each
+        hidden = self.first(F.leaky_relu(x, 0.1))
+        hidden = F.leaky_relu(hidden * (1 + scale) + shift, 0.1)
+        embedding: Tensor = x + self.second(hidden)
+        return embedding
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """softmax(q k^T / sqrt d) v of heads [B, heads, N, d] and [B, heads, M, d].
+
+    On a CPU the fused kernel loses to the plain products at 64 tokens (its backward pass takes a third of a training
+    step); on every other device it wins.
+    """
+    if query.device.type == "cpu":
+        return torch.softmax(query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5, -1) @ value
+    return F.scaled_dot_product_attention(query, key, value)
+
+
+class Attention(nn.Module):
+    """Multi-head attention of tokens to a context (themselves, or the texture prompt)."""
+
+    def __init__(self, width: int, context_width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(width, width)
+        self.key_value = nn.Linear(context_width, 2 * width)
+        self.out = nn.Linear(width, width)
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        b, n, width = x.shape
+        query = self.query(x).view(b, n, self.heads, -1).transpose(1, 2)  # (B, heads, N, d)
+        key_value = self.key_value(context).view(b, context.shape[1], 2, self.heads, -1)
+        key, value = key_value.permute(2, 0, 3, 1, 4)  # (B, heads, M, d) each
+        mixed = attend(query, key, value)
+        modulated: Tensor = self.out(mixed.transpose(1, 2).reshape(b, n, width))
+        return modulated
+
+
+class DiTBlock(nn.Module):
+    """Self-attention, cross-attention to the prompt, and a two-layer network, with adaLN-single (PixArt-alpha).
+
+    The six modulations come from one network for all blocks; a block adds its own learned offset.
+    """
+
+    def __init__(self, width: int, prompt_width: int, heads: int) -> None:
+        super().__init__()
+        self.norm_attention = nn.LayerNorm(width, elementwise_affine=False)
+        self.attention = Attention(width, width, heads)
+        self.norm_prompt = nn.LayerNorm(width)
+        self.prompt_attention = Attention(width, prompt_width, heads)
+        self.norm_mlp = nn.LayerNorm(width, elementwise_affine=False)
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU("tanh"), nn.Linear(4 * width, width))
+        self.offset = nn.Parameter(torch.zeros(6, width))
+
+    def forward(self, x: Tensor, prompt: Tensor, modulation: Tensor) -> Tensor:
+        """Tokens [B, N, width], prompt [B, M, prompt_width], modulation [B, 6, width] to tokens [B, N, width]."""
+        shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = (modulation + self.offset)[:, :, None].unbind(1)
+        attended = self.norm_attention(x) * (1 + scale_a) + shift_a
+        x = x + gate_a * self.attention(attended, attended)
+        x = x + self.prompt_attention(self.norm_prompt(x), prompt)
+        mixed: Tensor = x + gate_m * self.mlp(self.norm_mlp(x) * (1 + scale_m) + shift_m)
+        return mixed
+
+
+class PatchDiT(nn.Module):
+    """The denoiser D(r_sigma; sigma, y_0, prompt) of one patch's residual.
+
+    Convolutional ends at half and quarter resolution, with skip connections, around transformer blocks on 8x8-pixel
+    tokens. Patches of one batch never see each other and each has its own noise level.
+    """
+
+    def __init__(self, config: PatchDiTConfig) -> None:
+        super().__init__()
+        self.config = config
+        width, outer, inner = config.width, config.outer_channels, config.inner_channels
+        self.noise_embedding = NoiseEmbedding(width)
+        self.modulation = nn.Linear(width, 6 * width)
+        self.stem = nn.Conv2d(6, outer, 4, stride=2, padding=1)
+        self.outer_down = nn.ModuleList(ConvBlock(outer, width) for _ in range(2))
+        self.to_inner = nn.Conv2d(outer, inner, 2, stride=2)
+        self.inner_down = nn.ModuleList(ConvBlock(inner, width) for _ in range(2))
+        self.to_tokens = nn.Conv2d(inner, width, 2, stride=2)
+        self.position = nn.Parameter(torch.randn(1, config.tokens, width) * 0.02)
+        self.no_prompt = nn.Parameter(torch.zeros(1, 1, config.prompt_width))
+        self.norm_prompt = nn.LayerNorm(config.prompt_width)
+        self.blocks = nn.ModuleList(DiTBlock(width, config.prompt_width, config.heads) for _ in range(config.blocks))
+        self.norm_tokens = nn.LayerNorm(width)
+        self.from_tokens = nn.Conv2d(width, 4 * inner, 1)
+        self.merge_inner = nn.Conv2d(2 * inner, inner, 1)
+        self.inner_up = nn.ModuleList(ConvBlock(inner, width) for _ in range(2))
+        self.from_inner = nn.Conv2d(inner, 4 * outer, 1)
+        self.merge_outer = nn.Conv2d(2 * outer, outer, 1)
+        self.outer_up = nn.ModuleList(ConvBlock(outer, width) for _ in range(2))
+        self.out = nn.Conv2d(outer, 4 * 3, 3, padding=1)
+        self.initialize_weights()
+
+    def initialize_weights(self) -> None:
+        # F starts at zero, so D starts as the best linear denoiser c_skip * r.
+        for layer in (self.out, self.modulation):
+            nn.init.zeros_(layer.weight)
+            assert layer.bias is not None
+            nn.init.zeros_(layer.bias)
+        # A transformer block starts with its prompt branch silent and its other gates half open.
+        for block in self.blocks:
+            assert isinstance(block, DiTBlock)
+            nn.init.zeros_(block.prompt_attention.out.weight)
+            nn.init.zeros_(block.prompt_attention.out.bias)
+            with torch.no_grad():
+                block.offset[2], block.offset[5] = 0.5, 0.5
+        for module in self.modules():
+            if isinstance(module, ConvBlock):
+                with torch.no_grad():
+                    module.second.weight.mul_(0.2)
+                nn.init.zeros_(module.modulation.weight)
+                nn.init.zeros_(module.modulation.bias)
+
+    def forward(self, residual: Tensor, sigma: Tensor, coarse: Tensor, prompt: Tensor | None) -> Tensor:
+        """Estimate the clean residual of every patch.
+
+        Args:
+            residual: noisy residuals r_sigma [B, 3, 64, 64], float32.
+            sigma: the noise level of each patch [B], float32, positive.
+            coarse: coarse patches y_0 [B, 3, 64, 64] in [-1, 1], float32.
+            prompt: texture prompt tokens [B, M, prompt_width]; None for the learned empty prompt.
+
+        Returns:
+            The denoised residual [B, 3, 64, 64], float32: x - y_0 as far as it can be told.
+        """
+        data = self.config.sigma_data
+        variance = sigma**2 + data**2
+        c_skip = data**2 / variance
+        c_out = sigma * data * variance.rsqrt()
+        c_in = variance.rsqrt()
+        raw = self.network(residual * _per_patch(c_in), sigma, coarse, prompt)
+        return _per_patch(c_skip) * residual + _per_patch(c_out) * raw.float()
+
+    def network(self, scaled: Tensor, sigma: Tensor, coarse: Tensor, prompt: Tensor | None) -> Tensor:
+        """F of the preconditioning: scaled residual [B, 3, 64, 64] to [B, 3, 64, 64], in the weights' dtype or autocast's."""
+        dtype = self.stem.weight.dtype
+        noise = self.noise_embedding(sigma)  # (B, D)
+        modulation = self.modulation(noise).view(len(sigma), 6, -1)  # (B, 6, D)
+        if prompt is None:
+            prompt = self.no_prompt.expand(len(sigma), -1, -1)
+        prompt = self.norm_prompt(prompt.to(dtype))  # (B, M, P)
+
+        pixels = torch.cat((scaled, coarse), 1).to(dtype).contiguous(memory_format=torch.channels_last)
+        outer = self.stem(pixels)  # (B, outer, 32, 32)
+        for block in self.outer_down:
+            outer = block(outer, noise)
+        inner = self.to_inner(outer)  # (B, inner, 16, 16)
+        for block in self.inner_down:
+            inner = block(inner, noise)
+        grid = self.to_tokens(inner)  # (B, D, 8, 8)
+        b, d, rows, columns = grid.shape
+        tokens = grid.permute(0, 2, 3, 1).reshape(b, rows * columns, d) + self.position  # (B, T, D)
+        for block in self.blocks:
+            tokens = block(tokens, prompt, modulation)
+        grid = self.norm_tokens(tokens).view(b, rows, columns, d).permute(0, 3, 1, 2)  # (B, D, 8, 8)
+        up = F.pixel_shuffle(self.from_tokens(grid), 2)  # (B, inner, 16, 16)
+        inner = self.merge_inner(torch.cat((up, inner), 1))
+        for block in self.inner_up:
+            inner = block(inner, noise)
+        up = F.pixel_shuffle(self.from_inner(inner), 2)  # (B, outer, 32, 32)
+        outer = self.merge_outer(torch.cat((up, outer), 1))
+        for block in self.outer_up:
+            outer = block(outer, noise)
+        return F.pixel_shuffle(self.out(F.leaky_relu(outer, 0.1)), 2)  # (B, 3, 64, 64)
+
+
+def _per_patch(values: Tensor) -> Tensor:
+    return values.view(-1, 1, 1, 1)

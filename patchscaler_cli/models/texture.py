@@ -1,0 +1,109 @@
+"""The texture prompt: classifier, reference texture memory and similarity-aware encoder (PatchScaler, section 3.4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class TextureConfig:
+    """Sizes of the texture prompt's parts.
+
+    Attributes:
+        embedding: length D of a key.
+        tokens: tokens T of one memory entry, a square number.
+        token_width: length d of a token, Patch-DiT's `prompt_width`.
+        entries: entries M of the memory.
+        top_k: entries K retrieved for a patch.
+    """
+
+    embedding: int = 64
+    tokens: int = 16
+    token_width: int = 64
+    entries: int = 512
+    top_k: int = 4
+
+
+class TextureClassifier(nn.Module):
+    """Embeds a patch so that a coarse patch lies near the HR textures that it may have come from.
+
+    The patch's mean colour is taken off first, and features are pooled to their mean and deviation over the patch:
+    a texture is what depends neither on the paint nor on where.
+    """
+
+    def __init__(self, config: TextureConfig) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 32, 4, stride=4)
+        self.middle = nn.Conv2d(32, 64, 3, stride=2, padding=1)
+        self.deep = nn.Conv2d(64, 128, 3, padding=1)
+        self.out = nn.Linear(2 * 128, config.embedding)
+
+    def forward(self, patch: Tensor) -> Tensor:
+        """Patches [B, 3, 64, 64] in [-1, 1] to unit vectors [B, D], float32."""
+        patch = patch - patch.mean((2, 3), keepdim=True)
+        x = F.relu(self.stem(patch.to(self.stem.weight.dtype)))  # (B, 32, 16, 16)
+        x = F.relu(self.middle(x))  # (B, 64, 8, 8)
+        x = F.relu(self.deep(x)).flatten(2).float()  # (B, 128, 64)
+        pooled = torch.cat((x.mean(2), (x.var(2, unbiased=False) + 1e-5).sqrt()), 1)  # (B, 256)
+        return F.normalize(self.out(pooled.to(self.out.weight.dtype)).float(), dim=1)
+
+
+class TextureEncoder(nn.Module):
+    """Turns texture patches into tokens (once, at export) and tokens with similarities into a prompt (at run time)."""
+
+    def __init__(self, config: TextureConfig) -> None:
+        super().__init__()
+        width = config.token_width
+        self.side = int(config.tokens**0.5)
+        self.stem = nn.Conv2d(3, 32, 4, stride=4)
+        self.middle = nn.Conv2d(32, width, 3, stride=2, padding=1)
+        self.out = nn.Conv2d(width, width, 3, padding=1)
+        self.position = nn.Parameter(torch.randn(1, config.tokens, width) * 0.02)
+        self.similarity_hidden = nn.Linear(1, 32)
+        self.similarity_out = nn.Linear(32, 2 * width)
+        nn.init.zeros_(self.similarity_out.weight)
+        nn.init.zeros_(self.similarity_out.bias)
+
+    def encode(self, patch: Tensor) -> Tensor:
+        """HR texture patches [M, 3, 64, 64] in [-1, 1] to value tokens [M, T, d]."""
+        x = F.leaky_relu(self.stem(patch), 0.1)  # (M, 32, 16, 16)
+        x = F.leaky_relu(self.middle(x), 0.1)  # (M, d, 8, 8)
+        x = F.adaptive_avg_pool2d(self.out(x), self.side)  # (M, d, sqrt T, sqrt T)
+        return x.flatten(2).transpose(1, 2) + self.position
+
+    def prompt(self, values: Tensor, similarities: Tensor) -> Tensor:
+        """Join retrieved tokens to a prompt; how similar an entry is scales and shifts its tokens.
+
+        Args:
+            values: value tokens of the retrieved entries [B, K, T, d].
+            similarities: cosine similarity of each to its patch [B, K], in [-1, 1].
+
+        Returns:
+            Prompt tokens [B, K * T, d].
+        """
+        hidden = F.silu(self.similarity_hidden(similarities[..., None].to(self.similarity_out.weight.dtype)))
+        scale, shift = self.similarity_out(hidden)[:, :, None].chunk(2, -1)  # (B, K, 1, d) each
+        tokens: Tensor = (values.to(scale.dtype) * (1 + scale) + shift).flatten(1, 2)
+        return tokens
+
+
+class TextureMemory(nn.Module):
+    """The reference texture memory (RTM): keys [M, D] to find an entry by, values [M, T, d] to prompt with; no pixels."""
+
+    keys: Tensor
+    values: Tensor
+
+    def __init__(self, config: TextureConfig) -> None:
+        super().__init__()
+        self.top_k = config.top_k
+        self.register_buffer("keys", torch.zeros(config.entries, config.embedding))
+        self.register_buffer("values", torch.zeros(config.entries, config.tokens, config.token_width))
+
+    def retrieve(self, query: Tensor) -> tuple[Tensor, Tensor]:
+        """The K entries nearest to each query: value tokens [B, K, T, d] and similarities [B, K] of queries [B, D]."""
+        similarities, entries = (query.float() @ self.keys.float().T).topk(self.top_k, dim=1)
+        return self.values[entries], similarities
