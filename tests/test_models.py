@@ -1,0 +1,85 @@
+"""What the networks guarantee: a finite receptive field, patches that never see each other, a known start."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from patchscaler_cli.models.coarse import CoarseConfig, CoarseModel
+from patchscaler_cli.models.patch_dit import PatchDiT
+from patchscaler_cli.models.patchscaler import PRESETS, ModelConfig, PatchScalerModel
+from patchscaler_cli.models.texture import TextureMemory
+from tests.small_model import SMALL, small_model
+
+
+@pytest.mark.parametrize("blocks", [1, 3])
+def test_no_output_pixel_depends_on_anything_beyond_the_halo(blocks: int) -> None:
+    model = CoarseModel(CoarseConfig(channels=8, blocks=blocks))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(std=0.2)
+    halo = model.config.halo
+    image = torch.rand(1, 3, 2 * halo + 9, 2 * halo + 9)
+    changed = image.clone()
+    changed[..., 0, 0] += 1.0  # the corner
+    with torch.no_grad():
+        difference = [(a - b).abs().amax((0, 1)) for a, b in zip(model(image), model(changed), strict=True)]
+    assert float(difference[0][(halo + 1) * 4 :].max()) == 0
+    assert float(difference[1][halo + 1 :].max()) == 0
+    assert float(difference[0].max()) > 0
+
+
+def test_an_untrained_coarse_model_is_bicubic_and_half_sure() -> None:
+    image = torch.rand(1, 3, 12, 12) * 2 - 1
+    restored, logit = CoarseModel(CoarseConfig())(image)
+    bicubic = torch.nn.functional.interpolate(image, scale_factor=4, mode="bicubic", align_corners=False)
+    assert torch.allclose(restored, bicubic, atol=1e-6)
+    assert torch.equal(logit, torch.zeros_like(logit))
+
+
+def test_an_untrained_denoiser_is_the_best_linear_one() -> None:
+    config = SMALL.patch_dit
+    residual, sigma = torch.randn(2, 3, 64, 64), torch.tensor([0.05, 0.3])
+    denoised = PatchDiT(config)(residual, sigma, torch.zeros_like(residual), None)
+    share = config.sigma_data**2 / (config.sigma_data**2 + sigma**2)
+    assert torch.allclose(denoised, residual * share.view(-1, 1, 1, 1), atol=1e-6)
+
+
+def test_patches_of_one_batch_never_see_each_other() -> None:
+    model = small_model().patch_dit
+    residual, coarse, prompt = torch.randn(3, 3, 64, 64), torch.rand(3, 3, 64, 64), torch.randn(3, 8, 16)
+    sigma = torch.tensor([0.05, 0.1, 0.3])
+    together = model(residual, sigma, coarse, prompt)
+    alone = torch.cat([model(*(x[i : i + 1] for x in (residual, sigma, coarse, prompt))) for i in range(3)])
+    assert torch.allclose(together, alone, atol=1e-5)
+
+
+def test_the_prompt_changes_what_the_denoiser_makes() -> None:
+    model = small_model().patch_dit
+    inputs = torch.randn(1, 3, 64, 64), torch.tensor([0.1]), torch.rand(1, 3, 64, 64)
+    assert not torch.allclose(model(*inputs, torch.randn(1, 8, 16)), model(*inputs, None), atol=1e-4)
+
+
+def test_retrieval_finds_the_nearest_entries_in_order() -> None:
+    memory: TextureMemory = small_model().memory
+    values, similarities = memory.retrieve(memory.keys[[5, 2]])
+    assert torch.equal(values[:, 0], memory.values[[5, 2]])
+    assert torch.allclose(similarities[:, 0], torch.ones(2), atol=1e-5)
+    assert bool((similarities[:, :-1] >= similarities[:, 1:]).all())
+
+
+def test_embeddings_do_not_depend_on_the_mean_colour() -> None:
+    patch = torch.rand(1, 3, 64, 64) * 0.5
+    classifier = small_model().classifier
+    assert torch.allclose(classifier(patch), classifier(patch + 0.3), atol=1e-4)
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_a_configuration_survives_its_way_through_metadata(name: str) -> None:
+    assert ModelConfig.from_dict(PRESETS[name].to_dict()) == PRESETS[name]
+
+
+@pytest.mark.parametrize(("name", "limit"), [("tiny", 12), ("base", 60)])
+def test_presets_keep_to_their_file_size(name: str, limit: int) -> None:
+    model = PatchScalerModel(PRESETS[name])
+    assert sum(tensor.numel() * 2 for tensor in model.state_dict().values()) <= limit * 2**20

@@ -1,0 +1,92 @@
+"""Geometry: every pixel is covered, windows sum to one, reflection is numpy's, noise belongs to a place."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from patchscaler_cli.tiling.blending import add_patch, window
+from patchscaler_cli.tiling.grid import PatchGrid, reflected, tiles
+from patchscaler_cli.tiling.noise import position_noise
+
+lengths = st.integers(1, 200)
+
+
+@given(lengths, lengths)
+def test_patches_cover_the_image_and_reach_over_it_by_less_than_a_step(height: int, width: int) -> None:
+    grid = PatchGrid(height, width)
+    for extent, length in zip(grid.extent, (height, width), strict=True):
+        assert extent >= length
+        assert extent == grid.size or extent - length < grid.size - grid.overlap
+
+
+@given(lengths, st.integers(1, 200))
+def test_a_larger_image_keeps_the_patches_of_a_smaller_one(length: int, more: int) -> None:
+    small, large = PatchGrid(length, length), PatchGrid(length + more, length + more)
+    assert np.array_equal(small.tops, large.tops[: small.rows])
+
+
+@given(lengths, lengths, st.integers(1, 64))
+def test_tiles_cover_every_pixel_once(height: int, width: int, side: int) -> None:
+    covered = np.zeros((height, width), int)
+    for tile in tiles(height, width, side):
+        covered[tile.top : tile.bottom, tile.left : tile.right] += 1
+    assert (covered == 1).all()
+
+
+@given(st.integers(1, 40), st.integers(-100, 0), st.integers(1, 200))
+def test_reflection_is_that_of_numpy(length: int, start: int, stop: int) -> None:
+    line = np.arange(length)
+    padded = np.pad(line, (-start, max(0, stop - length)), mode="reflect") if length > 1 else np.zeros(stop - start, int)
+    assert np.array_equal(line[reflected(start, stop, length)], padded[: stop - start])
+
+
+@given(st.integers(1, 8), st.integers(2, 64), st.data())
+def test_windows_sum_to_one_everywhere(count: int, size: int, data: st.DataObject) -> None:
+    overlap = data.draw(st.integers(0, size // 2))
+    step = size - overlap
+    total = np.zeros(step * (count - 1) + size, np.float32)
+    for index in range(count):
+        total[index * step : index * step + size] += window(index, count, size, overlap)
+    assert np.allclose(total, 1, atol=1e-6)
+
+
+@given(st.integers(1, 4), st.integers(1, 4))
+@settings(max_examples=20)
+def test_blending_patches_of_one_picture_gives_that_picture(rows: int, columns: int) -> None:
+    size, overlap = 16, 4
+    step = size - overlap
+    picture = np.random.default_rng(0).random((3, step * (rows - 1) + size, step * (columns - 1) + size), np.float32)
+    canvas = np.zeros_like(picture)
+    for r in range(rows):
+        for c in range(columns):
+            patch = picture[:, r * step : r * step + size, c * step : c * step + size]
+            add_patch(canvas, patch, (r, rows), (c, columns), step, overlap)
+    assert np.allclose(canvas, picture, atol=1e-6)
+
+
+def _noise(seed: int, top: int, left: int, size: int) -> torch.Tensor:
+    return position_noise(seed, torch.tensor([top]), torch.tensor([left]), size)[0]
+
+
+@given(st.integers(0, 2**63 - 1), st.integers(0, 100_000), st.integers(0, 100_000))
+@settings(max_examples=30)
+def test_overlapping_patches_share_their_noise(seed: int, top: int, left: int) -> None:
+    first, second = _noise(seed, top, left, 16), _noise(seed, top + 5, left + 3, 16)
+    assert torch.equal(first[:, 5:, 3:], second[:, :-5, :-3])
+
+
+def test_noise_is_standard_normal_in_space_and_across_channels() -> None:
+    noise = _noise(7, 1000, 2000, 512)
+    assert abs(float(noise.mean())) < 0.01
+    assert abs(float(noise.std()) - 1) < 0.01
+    assert abs(float((noise**4).mean()) - 3) < 0.1  # a normal number's fourth moment
+    shifted = [noise[:, 1:] * noise[:, :-1], noise[:, :, 1:] * noise[:, :, :-1], noise[1:] * noise[:-1]]
+    assert all(abs(float(product.mean())) < 0.01 for product in shifted)
+
+
+def test_seeds_give_different_noise_in_their_upper_half_too() -> None:
+    noises = [_noise(seed, 0, 0, 16) for seed in (0, 1, 2**32, 2**62)]
+    assert all(not torch.equal(a, b) for i, a in enumerate(noises) for b in noises[:i])
