@@ -1,0 +1,95 @@
+"""What comes out of an upscale."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+@dataclass(frozen=True)
+class GroupReport:
+    """One difficulty group as it was used: its start noise, its steps and how many patches fell into it."""
+
+    sigma: float
+    steps: int
+    patches: int
+
+
+@dataclass(frozen=True)
+class UpscaleResult:
+    """One upscaled picture and how it came about.
+
+    Attributes:
+        pixels: the result [H, W, 3] in the depth that came in: uint8 (0..255), uint16 (0..65535) or float32 (0..1).
+        coarse: the coarse model's image at the same size and depth.
+        confidence: the confidence map [h, w] of the (first) LR image, float32 in (0, 1).
+        patch_groups: group of every patch of the patch grid [rows, columns], int64; 0 is the easiest.
+        groups: the groups' settings and patch counts, easiest first; empty with `coarse_only`.
+        patches: patches on the grid.
+        network_evaluations: how many times a patch went through the Patch-DiT.
+        seconds: wall-clock seconds of each stage by name: coarse, retrieve, diffuse, blend, resize.
+        device: the device that did it, such as "cpu" or "cuda:0".
+        dtype: the arithmetic used: "fp32", "fp16" or "bf16".
+    """
+
+    pixels: npt.NDArray[np.generic]
+    coarse: npt.NDArray[np.generic]
+    confidence: npt.NDArray[np.float32]
+    patch_groups: npt.NDArray[np.int64]
+    groups: tuple[GroupReport, ...]
+    patches: int
+    network_evaluations: int
+    seconds: dict[str, float]
+    device: str
+    dtype: str
+
+    @property
+    def image(self) -> Image:
+        """The result as an 8-bit RGB Pillow image."""
+        return _as_image(self.pixels)
+
+    @property
+    def coarse_image(self) -> Image:
+        """The coarse image as an 8-bit RGB Pillow image."""
+        return _as_image(self.coarse)
+
+
+def _as_image(pixels: npt.NDArray[np.generic]) -> Image:
+    from PIL import Image as PillowImage
+
+    if pixels.dtype == np.uint8:
+        eight_bit = pixels
+    elif pixels.dtype == np.uint16:
+        eight_bit = (pixels.astype(np.float32) / 257).round().astype(np.uint8)
+    else:
+        eight_bit = (pixels * 255).round().astype(np.uint8)
+    return PillowImage.fromarray(eight_bit)
+
+
+@dataclass(frozen=True)
+class UpscalePlan:
+    """What an upscale would do, without doing it (`--dry-run`).
+
+    Attributes:
+        width: output width in pixels.
+        height: output height in pixels.
+        passes: how many times the x4 network is applied one after the other (2 above a factor of 4).
+        tiles: coarse tiles over all passes.
+        patches: patches over all passes.
+        most_network_evaluations: upper bound: every patch in the hardest group.
+        memory_bytes: estimated peak of host memory for the picture's canvases, weights and one batch.
+    """
+
+    width: int
+    height: int
+    passes: int
+    tiles: int
+    patches: int
+    most_network_evaluations: int
+    memory_bytes: int

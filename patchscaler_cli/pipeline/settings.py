@@ -1,0 +1,113 @@
+"""What a caller may ask of one upscale, checked before any work starts. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+from patchscaler_cli.errors import UsageError
+
+MIN_SCALE, MAX_SCALE = 1.0, 16.0
+DEFAULT_SCALE = 4.0
+
+
+@dataclass(frozen=True)
+class UpscaleSettings:
+    """One upscale's settings. `None` means the default that the weights were calibrated for.
+
+    Attributes:
+        scale: factor on both sides, 1 to 16, fractions too; 4 where neither it nor a size is given.
+        width: output width in pixels; with `height` alone or neither, the other side keeps the aspect ratio.
+        height: output height in pixels.
+        long_edge: length of the longer output side in pixels; excludes the three above.
+        steps: sampling steps of the hardest group; the other groups follow in proportion.
+        groups: how many difficulty groups; 1 is uniform sampling with the hardest group's settings.
+        fidelity: 1 is the coarse image, 0 the whole refinement.
+        coarse_only: leave the diffusion out.
+        texture: use the texture prompt.
+        tile: side of a tile in LR pixels; costs memory, never changes the result.
+        batch_size: patches that go through the network together; costs memory, never changes the result.
+        seed: of the sampling noise.
+    """
+
+    scale: float | None = None
+    width: int | None = None
+    height: int | None = None
+    long_edge: int | None = None
+    steps: int | None = None
+    groups: int | None = None
+    fidelity: float | None = None
+    coarse_only: bool = False
+    texture: bool = True
+    tile: int = 256
+    batch_size: int = 32
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense.
+
+        Raises:
+            UsageError: naming the option, its range and what was given.
+        """
+        if self.scale is not None and not MIN_SCALE <= self.scale <= MAX_SCALE:  # also refuses nan
+            raise UsageError(f"--scale must be a number from {MIN_SCALE:g} to {MAX_SCALE:g}, not {self.scale:g}.")
+        if self.fidelity is not None and not 0.0 <= self.fidelity <= 1.0:
+            raise UsageError(f"--fidelity must be a number from 0 to 1, not {self.fidelity:g}.")
+        for name, smallest in (("steps", 1), ("groups", 1), ("tile", 16), ("batch_size", 1), ("width", 1), ("height", 1), ("long_edge", 1)):  # fmt: skip
+            value = getattr(self, name)
+            if value is not None and value < smallest:
+                raise UsageError(f"--{name.replace('_', '-')} must be at least {smallest}, not {value}.")
+        if not 0 <= self.seed < 2**63:
+            raise UsageError(f"--seed must be from 0 to 2^63 - 1, not {self.seed}.")
+        if self.steps is not None and self.steps > 1000:
+            raise UsageError(f"--steps must be at most 1000, not {self.steps}.")
+        given = [self.scale is not None, self.width is not None or self.height is not None, self.long_edge is not None]
+        if sum(given) > 1:
+            raise UsageError(
+                "Give only one of --scale, --width/--height and --long-edge: they all set the output size."
+            )
+
+    def output_size(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height in pixels of the output for an input of `width` x `height`.
+
+        Raises:
+            UsageError: if a wanted size is smaller than the input or more than 16 times as large.
+        """
+        if self.long_edge is not None:
+            factor = self.long_edge / max(width, height)
+        elif self.width is not None:
+            factor = self.width / width
+        elif self.height is not None:
+            factor = self.height / height
+        else:
+            factor = self.scale if self.scale is not None else DEFAULT_SCALE
+        out_width = self.width or max(1, math.floor(width * factor + 0.5))
+        out_height = self.height or max(1, math.floor(height * factor + 0.5))
+        for side, before, after in (("width", width, out_width), ("height", height, out_height)):
+            if not before <= after <= before * MAX_SCALE:
+                raise UsageError(
+                    f"The output {side} would be {after} pixels, but from an input of {width}x{height} it can be "
+                    f"{before} to {before * int(MAX_SCALE)}; PatchScaler enlarges by 1 to {MAX_SCALE:g} times."
+                )
+        return out_width, out_height
+
+
+class Progress(Protocol):
+    """Where the pipeline reports how far it is; the command line draws it, everyone else ignores it."""
+
+    def stage(self, name: str, total: int) -> None:
+        """A stage begins ("coarse": tiles, "retrieve", "diffuse": network evaluations, "blend": tiles) with `total` units."""
+
+    def advance(self, units: int = 1) -> None:
+        """So many more units of the current stage are done."""
+
+
+class NoProgress:
+    """Reports nothing."""
+
+    def stage(self, name: str, total: int) -> None:
+        pass
+
+    def advance(self, units: int = 1) -> None:
+        pass

@@ -1,0 +1,201 @@
+"""What an upscale promises: sizes, depth, colour, and a result that tiles, batches and seeds change only as they should."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+from patchscaler_cli.errors import UsageError
+from patchscaler_cli.pipeline.settings import UpscaleSettings
+from patchscaler_cli.pipeline.upscaler import Upscaler
+from tests.small_model import small_upscaler
+
+Picture = npt.NDArray[np.uint8]
+
+
+@pytest.fixture(scope="module")
+def upscaler() -> Upscaler:
+    return small_upscaler()
+
+
+@pytest.fixture(scope="module")
+def picture() -> Picture:
+    """A picture whose sides are no multiple of anything: smooth waves, an edge and noise."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[0:53, 0:71]
+    waves = np.stack([np.sin(x / 9 + c) * np.cos(y / 7 - c) for c in range(3)], -1) * 80 + 128
+    waves[:, 40:] *= 0.6
+    return np.clip(waves + rng.normal(0, 12, waves.shape), 0, 255).astype(np.uint8)
+
+
+def _difference(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> int:
+    return int(np.abs(a.astype(int) - b.astype(int)).max())
+
+
+@pytest.mark.parametrize("tile", [16, 24, 33, 1000])
+def test_tiles_do_not_change_the_result(upscaler: Upscaler, picture: Picture, tile: int) -> None:
+    whole = upscaler.upscale(picture, UpscaleSettings(tile=64)).pixels
+    assert _difference(upscaler.upscale(picture, UpscaleSettings(tile=tile)).pixels, whole) <= 1
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 64])
+def test_batches_do_not_change_the_result(upscaler: Upscaler, picture: Picture, batch_size: int) -> None:
+    usual = upscaler.upscale(picture).pixels
+    assert _difference(upscaler.upscale(picture, UpscaleSettings(batch_size=batch_size)).pixels, usual) <= 1
+
+
+def test_the_same_settings_give_the_same_bytes(upscaler: Upscaler, picture: Picture) -> None:
+    assert np.array_equal(upscaler.upscale(picture).pixels, upscaler.upscale(picture).pixels)
+
+
+def test_another_seed_gives_another_picture(upscaler: Upscaler, picture: Picture) -> None:
+    assert _difference(upscaler.upscale(picture).pixels, upscaler.upscale(picture, UpscaleSettings(seed=1)).pixels) > 1
+
+
+def test_the_picture_does_not_depend_on_what_lies_far_to_the_right(upscaler: Upscaler, picture: Picture) -> None:
+    """A crop at the left keeps its pixels: nothing is global. The margin is halo, one patch and the low-pass kernel."""
+    margin = 40
+    whole = upscaler.upscale(picture).pixels
+    cropped = upscaler.upscale(picture[:, :60]).pixels
+    assert _difference(whole[:, : (60 - margin) * 4], cropped[:, : (60 - margin) * 4]) <= 1
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (50, 1), (2, 3), (15, 16), (17, 31)])
+def test_pictures_smaller_than_a_patch_and_lines_work(upscaler: Upscaler, size: tuple[int, int]) -> None:
+    picture = np.full((*size, 3), 100, np.uint8)
+    assert upscaler.upscale(picture).pixels.shape == (size[0] * 4, size[1] * 4, 3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "size"),
+    [
+        (UpscaleSettings(scale=1), (20, 30)),
+        (UpscaleSettings(scale=2.5), (50, 75)),
+        (UpscaleSettings(scale=4), (80, 120)),
+        (UpscaleSettings(scale=7), (140, 210)),
+        (UpscaleSettings(scale=16), (320, 480)),
+        (UpscaleSettings(width=61), (41, 61)),
+        (UpscaleSettings(height=50), (50, 75)),
+        (UpscaleSettings(width=40, height=70), (70, 40)),
+        (UpscaleSettings(long_edge=90), (60, 90)),
+    ],
+)
+def test_the_output_has_exactly_the_size_asked_for(
+    upscaler: Upscaler, settings: UpscaleSettings, size: tuple[int, int]
+) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+    result = upscaler.upscale(picture, replace(settings, coarse_only=True))
+    assert result.pixels.shape[:2] == size
+    plan = upscaler.plan(30, 20, settings)
+    assert (plan.height, plan.width) == size
+
+
+def test_the_mean_colour_of_every_block_is_the_coarse_images(upscaler: Upscaler, picture: Picture) -> None:
+    def blocks(pixels: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        low = pixels.astype(np.float64)[:192, :256]
+        return low.reshape(6, 32, 8, 32, 3).mean((1, 3))
+
+    smooth = np.asarray(Image.fromarray(picture).resize((71, 53)), np.float32) / 255 * 0.4 + 0.3  # nothing is clipped
+    result = upscaler.upscale(smooth, UpscaleSettings(groups=1))
+    drift = np.abs(blocks(result.pixels) - blocks(result.coarse))
+    free = np.abs(result.pixels - result.coarse).mean()
+    assert drift.mean() < 0.25 * free
+
+
+def test_fidelity_one_is_the_coarse_image(upscaler: Upscaler, picture: Picture) -> None:
+    result = upscaler.upscale(picture, UpscaleSettings(fidelity=1.0))
+    assert np.array_equal(result.pixels, result.coarse)
+
+
+def test_fidelity_lies_between_refinement_and_coarse_image(upscaler: Upscaler, picture: Picture) -> None:
+    smooth = picture.astype(np.float32) / 255
+    refined, half = (upscaler.upscale(smooth, UpscaleSettings(fidelity=f)) for f in (0.0, 0.5))
+    middle = (refined.pixels + refined.coarse) / 2
+    inside = (refined.pixels > 0.001) & (refined.pixels < 0.999) & (refined.coarse > 0.001) & (refined.coarse < 0.999)
+    assert np.allclose(half.pixels[inside], middle[inside], atol=1e-5)
+
+
+def test_coarse_only_never_enters_the_patch_dit(upscaler: Upscaler, picture: Picture) -> None:
+    result = upscaler.upscale(picture, UpscaleSettings(coarse_only=True))
+    assert result.network_evaluations == 0
+    assert np.array_equal(result.pixels, result.coarse)
+
+
+def test_no_texture_leaves_the_prompt_out(upscaler: Upscaler, picture: Picture) -> None:
+    assert _difference(upscaler.upscale(picture).pixels, upscaler.upscale(picture, UpscaleSettings(texture=False)).pixels) > 1
+
+
+def test_one_group_costs_all_patches_times_the_hardest_groups_steps(upscaler: Upscaler, picture: Picture) -> None:
+    uniform = upscaler.upscale(picture, UpscaleSettings(groups=1))
+    assert uniform.network_evaluations == uniform.patches * 3
+
+
+def test_the_report_adds_up(upscaler: Upscaler, picture: Picture) -> None:
+    result = upscaler.upscale(picture)
+    assert [group.patches for group in result.groups] == np.bincount(result.patch_groups.ravel(), minlength=3).tolist()
+    assert result.network_evaluations == sum(group.steps * group.patches for group in result.groups)
+    assert result.patches == result.patch_groups.size
+    assert result.confidence.shape == picture.shape[:2]
+    assert all(group.patches for group in result.groups), "the sample must exercise every group"
+
+
+@pytest.mark.parametrize(("dtype", "white"), [(np.uint8, 255), (np.uint16, 65535), (np.float32, 1)])
+def test_the_result_has_the_depth_of_the_input(upscaler: Upscaler, dtype: type, white: int) -> None:
+    ramp = (np.linspace(0.1, 0.9, 40)[None, :, None] * np.ones((20, 1, 3)) * white).astype(dtype)
+    result = upscaler.upscale(ramp, UpscaleSettings(coarse_only=True))
+    assert result.pixels.dtype == dtype
+
+
+def test_sixteen_bits_keep_more_levels_than_eight(upscaler: Upscaler) -> None:
+    ramp = (np.linspace(20000, 30000, 64)[None, :, None] * np.ones((20, 1, 3))).astype(np.uint16)
+    assert len(np.unique(upscaler.upscale(ramp).pixels)) > 256
+
+
+@pytest.mark.parametrize("image", [np.zeros((0, 5, 3), np.uint8), np.zeros((5, 5, 4), np.uint8), np.zeros((5, 5, 3), np.int32)])
+def test_an_array_that_is_no_picture_is_refused(upscaler: Upscaler, image: npt.NDArray[Any]) -> None:
+    with pytest.raises(UsageError, match="image array must"):
+        upscaler.upscale(image)
+
+
+def test_the_plan_bounds_the_evaluations(upscaler: Upscaler, picture: Picture) -> None:
+    plan = upscaler.plan(71, 53, UpscaleSettings())
+    result = upscaler.upscale(picture)
+    assert plan.patches == result.patches
+    assert result.network_evaluations <= plan.most_network_evaluations == result.patches * 3
+
+
+def test_progress_reports_every_unit_that_it_announces(upscaler: Upscaler, picture: Picture) -> None:
+    class Recorder:
+        def __init__(self) -> None:
+            self.totals: list[tuple[str, int]] = []
+            self.done: list[int] = []
+
+        def stage(self, name: str, total: int) -> None:
+            self.totals.append((name, total))
+            self.done.append(0)
+
+        def advance(self, units: int = 1) -> None:
+            self.done[-1] += units
+
+    recorder = Recorder()
+    upscaler.upscale(picture, UpscaleSettings(tile=16), progress=recorder)
+    assert [name for name, _ in recorder.totals] == ["coarse", "diffuse"]
+    assert [total for _, total in recorder.totals] == recorder.done
+
+
+@pytest.mark.parametrize(("name", "words"), [("gpu", "--device must be"), ("cuda:99", "CUDA devices")])
+def test_a_device_that_is_not_there_is_refused(name: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        Upscaler.from_pretrained(device=name)
+
+
+def test_fp16_on_a_cpu_becomes_fp32_with_a_word() -> None:
+    small = small_upscaler()
+    asked = Upscaler(small._model, small.details, "cpu", "fp16")
+    assert asked.dtype == "fp32"
+    assert "fp32 is used instead" in asked.notices[0]
