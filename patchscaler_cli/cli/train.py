@@ -1,0 +1,139 @@
+"""`patchscaler train …`: the training phases, in the order in which they run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from patchscaler_cli.training.phases import PhaseSettings
+
+app = typer.Typer(
+    name="train",
+    help="Train weights of your own: coarse, texture, diffusion, few-step, calibrate, export, in this order.",
+    no_args_is_help=True,
+)
+
+Data = Annotated[Path, typer.Option(help="Folder of training photos (512x512 pixels and more) or of tar shards, or one shard.")]
+RunPath = Annotated[Path, typer.Option("--run", help="Folder for checkpoints; a phase started again goes on from there.")]
+Steps = Annotated[int | None, typer.Option(help="Stop after this many steps.")]
+Minutes = Annotated[float | None, typer.Option(help="Stop after this many minutes (of this phase in all, resumed runs counted in).")]
+Device = Annotated[str, typer.Option(help="cpu or cuda. All photos are held there as 8-bit pixels.")]
+Threads = Annotated[int, typer.Option(help="CPU threads.")]
+Seed = Annotated[int, typer.Option(help="Seed of everything drawn at random.")]
+BatchSize = Annotated[int | None, typer.Option(help="Samples a step; the phase's own default if not given.")]
+Variants = Annotated[int, typer.Option(help="Degradations of every photo in the cached pairs (1 GiB each for 1,362 crops).")]
+
+
+def _settings(
+    data: Path, run: Path, steps: int | None, minutes: float | None, device: str, threads: int, seed: int, batch_size: int | None
+) -> PhaseSettings:
+    import torch
+
+    from patchscaler_cli.errors import UsageError
+    from patchscaler_cli.training.folder import RunFolder
+    from patchscaler_cli.training.phases import PhaseSettings
+    from patchscaler_cli.training.run import Budget
+
+    if steps is None and minutes is None:
+        raise UsageError("Say how long to train: give --steps, --minutes or both.")
+    return PhaseSettings(data, RunFolder(run), Budget(steps, minutes), torch.device(device), seed, threads, batch_size)
+
+
+@app.command()
+def coarse(
+    data: Data, run: RunPath, steps: Steps = None, minutes: Minutes = None, device: Device = "cpu", threads: Threads = 2,
+    seed: Seed = 0, batch_size: BatchSize = None,
+    preset: Annotated[str | None, typer.Option(help="Size of the model: tiny or base.")] = None,
+) -> None:  # fmt: skip
+    """Phase 1: the coarse model and its confidence map."""
+    from patchscaler_cli.training.phases import run_coarse
+
+    run_coarse(_settings(data, run, steps, minutes, device, threads, seed, batch_size), preset)
+
+
+@app.command()
+def texture(
+    data: Data, run: RunPath, steps: Steps = None, minutes: Minutes = None, device: Device = "cpu", threads: Threads = 2,
+    seed: Seed = 0, batch_size: BatchSize = None, variants: Variants = 2,
+) -> None:  # fmt: skip
+    """Phase 2: the texture classifier and the reference textures (makes the cached pairs first)."""
+    from patchscaler_cli.training.phases import run_texture
+
+    run_texture(_settings(data, run, steps, minutes, device, threads, seed, batch_size), variants)
+
+
+@app.command()
+def diffusion(
+    data: Data, run: RunPath, steps: Steps = None, minutes: Minutes = None, device: Device = "cpu", threads: Threads = 2,
+    seed: Seed = 0, batch_size: BatchSize = None, variants: Variants = 2,
+) -> None:  # fmt: skip
+    """Phase 3: Patch-DiT and the texture encoder by the EDM loss."""
+    from patchscaler_cli.training.phases import run_diffusion
+
+    run_diffusion(_settings(data, run, steps, minutes, device, threads, seed, batch_size), variants)
+
+
+@app.command(name="few-step")
+def few_step(
+    data: Data, run: RunPath,
+    lpips_squeeze: Annotated[Path, typer.Option(help="Safetensors file with LPIPS's SqueezeNet and heads.")],
+    steps: Steps = None, minutes: Minutes = None, device: Device = "cpu", threads: Threads = 2,
+    seed: Seed = 0, batch_size: BatchSize = None, variants: Variants = 2,
+    vgg: Annotated[Path | None, typer.Option(help="Safetensors file with VGG19 up to relu3_1, for a share of the steps.")] = None,
+    vgg_share: Annotated[float, typer.Option(help="Share of steps that use VGG19 where it is given.")] = 0.2,
+    pixel: Annotated[float, typer.Option(help="Weight of the pixel loss.")] = 1.0,
+    perceptual: Annotated[float, typer.Option(help="Weight of the perceptual loss.")] = 0.2,
+    adversarial: Annotated[float, typer.Option(help="Weight of the adversarial loss.")] = 0.01,
+) -> None:  # fmt: skip
+    """Phase 4: one to four steps made good, by pixel, perceptual and adversarial losses."""
+    from patchscaler_cli.training.few_step import FewStepWeights
+    from patchscaler_cli.training.phases import run_few_step
+
+    settings = _settings(data, run, steps, minutes, device, threads, seed, batch_size)
+    run_few_step(settings, variants, FewStepWeights(pixel, perceptual, adversarial), lpips_squeeze, vgg, vgg_share)
+
+
+HrFolder = Annotated[Path, typer.Option("--hr", help="Folder of validation pictures (PNG).")]
+LrFolders = Annotated[list[Path], typer.Option("--lr", help="Folder of the same at a fourth of the size; may be given twice.")]
+LpipsFile = Annotated[Path, typer.Option("--lpips", help="Safetensors file with LPIPS's AlexNet and heads.")]
+
+
+@app.command()
+def calibrate(
+    run: RunPath, hr: HrFolder, lr: LrFolders, lpips: LpipsFile, device: Device = "cpu", threads: Threads = 2,
+    every: Annotated[int, typer.Option(help="Take every n-th picture only.")] = 4,
+) -> None:  # fmt: skip
+    """Phase 5: find the groups, their thresholds and the default fidelity on validation pictures."""
+    import json
+
+    import torch
+
+    from patchscaler_cli.evaluation.metrics import load_lpips
+    from patchscaler_cli.training.calibrate import Calibration, load_sets
+    from patchscaler_cli.training.export import assemble
+    from patchscaler_cli.training.folder import RunFolder
+
+    torch.set_num_threads(threads)
+    folder = RunFolder(run)
+    found = Calibration(assemble(folder), load_sets(hr, lr, every), load_lpips(lpips), device).run()
+    folder.groups.write_text(json.dumps(found, indent=1))
+
+
+@app.command()
+def export(
+    run: RunPath, hr: HrFolder, lr: LrFolders, lpips: LpipsFile, device: Device = "cpu", threads: Threads = 2, seed: Seed = 0,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The weights file; weights/NAME.safetensors if not given.")] = None,
+    sources: Annotated[Path | None, typer.Option(help="CSV file with the columns set and licence, for the metadata.")] = None,
+) -> None:  # fmt: skip
+    """Phase 6: measure the model on the validation pictures and write the weights file (fp16 safetensors)."""
+    import torch
+
+    from patchscaler_cli.training.export import export_weights
+    from patchscaler_cli.training.folder import RunFolder
+
+    torch.set_num_threads(threads)
+    path = export_weights(RunFolder(run), hr, lr, lpips, output, sources, seed, device)
+    typer.echo(f"{path}: {path.stat().st_size / 2**20:.1f} MiB")

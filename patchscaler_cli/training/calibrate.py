@@ -1,0 +1,140 @@
+"""Phase 5: the groups, their thresholds and the default fidelity, found on pictures whose truth is known.
+
+The rule, in order:
+1. Every candidate (sigma_tau, N) samples all patches uniformly. The hardest group is the one of the lowest LPIPS among
+   those of at least two steps; fewer steps win within TOLERANCE.
+2. The middle group is the best of those with half its steps or fewer; the easiest group keeps the coarse patch.
+3. The thresholds are quantiles of the Qmap: of all shares (easy, middle, hard) whose evaluations are at most MOST_COST of
+   uniform sampling's, the one of the lowest LPIPS.
+4. The fidelity is the one of the lowest LPIPS whose PSNR-Y stays PSNR_MARGIN above bicubic's on every set of pictures.
+"""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from patchscaler_cli.evaluation.folder import Distance, Example, bicubic, examples
+from patchscaler_cli.evaluation.metrics import psnr_y
+from patchscaler_cli.models.patchscaler import PatchScalerModel
+from patchscaler_cli.pipeline.result import UpscaleResult
+from patchscaler_cli.pipeline.settings import UpscaleSettings
+from patchscaler_cli.pipeline.upscaler import Upscaler
+from patchscaler_cli.sampling.groups import Group, GroupLadder
+
+SIGMAS = (0.06, 0.1, 0.15, 0.2, 0.3)
+STEPS = (1, 2, 4)
+TOLERANCE = 0.005
+MOST_COST = 0.45
+PSNR_MARGIN = 0.15
+HARD_SHARES = (0.2, 0.3, 0.4)
+EASY_SHARES = (0.1, 0.2, 0.3)
+FIDELITIES = tuple(i / 20 for i in range(17))
+
+Sets = dict[str, list[Example]]
+
+
+def load_sets(hr: Path, lr_folders: list[Path], every: int) -> Sets:
+    """Examples of each LR folder, by the folder's name."""
+    return {folder.name: list(examples(hr, folder, every)) for folder in lr_folders}
+
+
+class Calibration:
+    """The search, with every measurement it made in `table`."""
+
+    def __init__(self, model: PatchScalerModel, sets: Sets, lpips: Distance, device: str) -> None:
+        self.model, self.sets, self.lpips, self.device = model, sets, lpips, device
+        self.table: list[dict[str, Any]] = []
+
+    def run(self) -> dict[str, Any]:
+        """Search by the rule above.
+
+        Returns:
+            JSON values: groups, thresholds, fidelity, and the table of what was measured.
+        """
+        hard, middle = self._choose_groups()
+        ladder = self._choose_thresholds(hard, middle)
+        fidelity = self._choose_fidelity(ladder)
+        return ladder.to_dict() | {"fidelity": fidelity, "table": self.table}
+
+    def _upscale(self, ladder: GroupLadder) -> dict[str, list[UpscaleResult]]:
+        upscaler = Upscaler(self.model, {"calibration": ladder.to_dict()}, self.device)
+        return {
+            name: [upscaler.upscale(one.lr, UpscaleSettings(batch_size=64)) for one in chosen]
+            for name, chosen in self.sets.items()
+        }
+
+    def _measure(self, ladder: GroupLadder, **what: Any) -> dict[str, Any]:
+        """Mean LPIPS, PSNR-Y and evaluations of a ladder over all pictures, added to the table."""
+        distances, ratios, evaluations = [], [], []
+        for name, results in self._upscale(ladder).items():
+            for one, result in zip(self.sets[name], results, strict=True):
+                pixels = result.pixels.astype(np.uint8)
+                distances.append(self.lpips(one.hr, pixels))
+                ratios.append(psnr_y(one.hr, pixels))
+                evaluations.append(result.network_evaluations / result.patches)
+        row = what | {
+            "lpips": round(float(np.mean(distances)), 4),
+            "psnr_y": round(float(np.mean(ratios)), 3),
+            "evaluations": round(float(np.mean(evaluations)), 3),
+        }
+        print(row, flush=True)
+        self.table.append(row)
+        return row
+
+    def _choose_groups(self) -> tuple[Group, Group]:
+        rows = [
+            (self._measure(GroupLadder((Group(sigma, steps),), ()), sigma=sigma, steps=steps), Group(sigma, steps))
+            for steps, sigma in itertools.product(STEPS, SIGMAS)
+        ]
+        best = min(row["lpips"] for row, group in rows if group.steps > 1)
+        near = [(group.steps, row["lpips"], group) for row, group in rows
+                if group.steps > 1 and row["lpips"] <= best * (1 + TOLERANCE)]  # fmt: skip
+        hard = min(near, key=lambda item: item[:2])[2]
+        cheap = [(row["lpips"], group) for row, group in rows if group.steps * 2 <= hard.steps]
+        return hard, min(cheap, key=lambda item: item[0])[1]
+
+    def _choose_thresholds(self, hard: Group, middle: Group) -> GroupLadder:
+        groups = (Group(0.0, 0), middle, hard)
+        coarse = self._upscale(GroupLadder((Group(0.1, 1),), ()))
+        blocks = [
+            result.confidence[: h // 16 * 16, : w // 16 * 16].reshape(h // 16, 16, w // 16, 16).mean((1, 3)).ravel()
+            for results in coarse.values() for result in results
+            for h, w in [result.confidence.shape]
+        ]  # fmt: skip
+        qmap = np.concatenate(blocks)
+        best: tuple[float, GroupLadder] | None = None
+        for hard_share, easy_share in itertools.product(HARD_SHARES, EASY_SHARES):
+            cost = hard_share + (1 - hard_share - easy_share) * middle.steps / hard.steps
+            if cost > MOST_COST:
+                continue
+            thresholds = (float(np.quantile(qmap, 1 - easy_share)), float(np.quantile(qmap, hard_share)))
+            ladder = GroupLadder(groups, thresholds)
+            row = self._measure(ladder, hard_share=hard_share, easy_share=easy_share)
+            if best is None or row["lpips"] < best[0]:
+                best = (row["lpips"], ladder)
+        assert best is not None, "the smallest hard share with the largest easy share is always cheap enough"
+        return best[1]
+
+    def _choose_fidelity(self, ladder: GroupLadder) -> float:
+        results = self._upscale(ladder)
+        allowed = []
+        for fidelity in FIDELITIES:
+            distances, margins = [], []
+            for name, pictures in self.sets.items():
+                gains = []
+                for one, result in zip(pictures, results[name], strict=True):
+                    coarse, refined = result.coarse.astype(np.float32), result.pixels.astype(np.float32)
+                    mixed = (coarse + (1 - fidelity) * (refined - coarse)).round().clip(0, 255).astype(np.uint8)
+                    distances.append(self.lpips(one.hr, mixed))
+                    gains.append(psnr_y(one.hr, mixed) - psnr_y(one.hr, bicubic(one.lr)))
+                margins.append(float(np.mean(gains)))
+            row = {"fidelity": fidelity, "lpips": round(float(np.mean(distances)), 4), "psnr_over_bicubic": margins}
+            print(row, flush=True)
+            self.table.append(row)
+            if min(margins) >= PSNR_MARGIN:
+                allowed.append((row["lpips"], fidelity))
+        return min(allowed)[1] if allowed else FIDELITIES[-1]

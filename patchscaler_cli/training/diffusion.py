@@ -1,0 +1,105 @@
+"""Phase 3: Patch-DiT and the texture encoder by the EDM loss (Karras et al. 2022, eq. 2 with table 1's weighting)."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from patchscaler_cli.models.patch_dit import PatchDiT
+from patchscaler_cli.models.placement import place
+from patchscaler_cli.models.texture import TextureClassifier, TextureEncoder
+from patchscaler_cli.training.pairs import Pairs
+from patchscaler_cli.training.run import Budget, Run, Trainee, autocast
+from patchscaler_cli.training.texture import ReferenceTextures
+
+SIGMA_RANGE = (0.01, 0.6)
+NO_PROMPT_SHARE = 0.1
+"""Share of steps without a prompt, so that `--no-texture` is a case the network knows."""
+
+
+class PromptedDenoiser(nn.Module):
+    """Patch-DiT and the texture encoder, which train together."""
+
+    def __init__(self, patch_dit: PatchDiT, encoder: TextureEncoder) -> None:
+        super().__init__()
+        self.patch_dit = patch_dit
+        self.encoder = encoder
+
+    def prompt(self, entries: Tensor, similarities: Tensor, textures: ReferenceTextures) -> Tensor:
+        """Prompt tokens [B, K * T, d] of retrieved entries and similarities [B, K]; a texture is encoded once a batch."""
+        unique, where = torch.unique(entries, return_inverse=True)
+        values = self.encoder.encode(textures.pixels(unique))  # (U, T, d)
+        return self.encoder.prompt(values[where], similarities)
+
+    def forward(self, residual: Tensor, sigma: Tensor, coarse: Tensor, prompt: Tensor | None) -> Tensor:
+        denoised: Tensor = self.patch_dit(residual, sigma, coarse, prompt)
+        return denoised
+
+
+def draw_sigmas(count: int, device: torch.device) -> Tensor:
+    """Noise levels [B], log-uniform over SIGMA_RANGE."""
+    low, high = (math.log(bound) for bound in SIGMA_RANGE)
+    return (torch.rand(count, device=device) * (high - low) + low).exp()
+
+
+def train_diffusion(
+    pairs: Pairs,
+    textures: ReferenceTextures,
+    classifier: TextureClassifier,
+    denoiser: PromptedDenoiser,
+    checkpoint: Path,
+    budget: Budget,
+    *,
+    top_k: int = 4,
+    batch_size: int = 64,
+    learning_rate: float = 5e-4,
+) -> PromptedDenoiser:
+    """Train on drawn pairs, on the device that they lie on; resumes from `checkpoint`.
+
+    Args:
+        top_k: textures retrieved for a patch.
+        batch_size: patches a step.
+
+    Returns:
+        The denoiser with its averaged weights.
+    """
+    device = pairs.coarse.device
+    config = denoiser.patch_dit.config
+    place(denoiser, device)
+    trainee = Trainee(denoiser, learning_rate, weight_decay=0.01)
+    run = Run(checkpoint, {"denoiser": trainee}, budget)
+    run.resume()
+    for progress in run.steps():
+        batch = pairs.draw(batch_size, config.patch)
+        clean = batch.hr - batch.coarse
+        sigma = draw_sigmas(batch_size, device)
+        noisy = clean + sigma.view(-1, 1, 1, 1) * torch.randn_like(clean)
+        with autocast(device):
+            prompt = retrieve_prompt(denoiser, classifier, textures, batch.coarse, batch.sources, top_k)
+            denoised = denoiser(noisy, sigma, batch.coarse, prompt)
+        weight = (sigma**2 + config.sigma_data**2) / (sigma * config.sigma_data) ** 2  # lambda(sigma)
+        loss = (weight.view(-1, 1, 1, 1) * (denoised - clean).square()).mean()
+        trainee.step(loss, progress)
+        run.record(batch_size, loss=loss.detach())
+    average = trainee.average
+    assert isinstance(average, PromptedDenoiser)
+    return average
+
+
+def retrieve_prompt(
+    denoiser: PromptedDenoiser,
+    classifier: TextureClassifier,
+    textures: ReferenceTextures,
+    coarse: Tensor,
+    sources: Tensor,
+    top_k: int,
+) -> Tensor | None:
+    """Prompt tokens for coarse patches [B, 3, 64, 64], or None on the share of steps that train without."""
+    if float(torch.rand(())) < NO_PROMPT_SHARE:
+        return None
+    with torch.no_grad():
+        entries, similarities = textures.retrieve(classifier(coarse), sources, top_k)
+    return denoiser.prompt(entries, similarities, textures)

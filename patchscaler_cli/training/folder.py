@@ -1,0 +1,122 @@
+"""A training run's folder: what each phase leaves there and the next one takes up.
+
+config.json    sizes of the model, written by the first phase
+coarse.pt      phase 1       pairs.pt     coarse images of all photos (uint8), made once
+texture.pt     phase 2       textures.pt  the chosen reference textures (pixels: never leaves this folder)
+diffusion.pt   phase 3       few_step.pt  phase 4
+groups.json    calibration
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from patchscaler_cli.errors import PatchScalerError, UsageError
+from patchscaler_cli.models.coarse import CoarseModel
+from patchscaler_cli.models.patch_dit import PatchDiT
+from patchscaler_cli.models.patchscaler import PRESETS, ModelConfig
+from patchscaler_cli.models.placement import place
+from patchscaler_cli.models.texture import TextureClassifier, TextureEncoder
+from patchscaler_cli.training.diffusion import PromptedDenoiser
+from patchscaler_cli.training.pairs import Pairs, draw_weights, make_pairs
+from patchscaler_cli.training.photos import Photos
+from patchscaler_cli.training.run import load_average, load_checkpoint
+from patchscaler_cli.training.texture import ReferenceTextures, choose_textures
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """One training run on disk."""
+
+    path: Path
+
+    def config(self, preset: str | None = None) -> ModelConfig:
+        """The run's model sizes; a run that is new takes them from `preset` and keeps them.
+
+        Raises:
+            UsageError: if the preset is unknown or differs from what the run began with.
+        """
+        file = self.path / "config.json"
+        if file.exists():
+            config = ModelConfig.from_dict(json.loads(file.read_text()))
+            if preset is not None and preset != config.name:
+                raise UsageError(f"{self.path}: this run trains {config.name!r}; give another --run for {preset!r}.")
+            return config
+        name = preset or "tiny"
+        if name not in PRESETS:
+            raise UsageError(f"--preset must be one of {', '.join(PRESETS)}, not {name!r}.")
+        self.set_config(PRESETS[name])
+        return PRESETS[name]
+
+    def set_config(self, config: ModelConfig) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        (self.path / "config.json").write_text(json.dumps(config.to_dict(), indent=1))
+
+    @property
+    def coarse(self) -> Path:
+        return self.path / "coarse.pt"
+
+    @property
+    def texture(self) -> Path:
+        return self.path / "texture.pt"
+
+    @property
+    def diffusion(self) -> Path:
+        return self.path / "diffusion.pt"
+
+    @property
+    def few_step(self) -> Path:
+        return self.path / "few_step.pt"
+
+    @property
+    def groups(self) -> Path:
+        return self.path / "groups.json"
+
+    def load_coarse(self) -> CoarseModel:
+        """The trained coarse model, averaged weights, on the CPU."""
+        model = CoarseModel(self.config().coarse)
+        load_average(model, self.coarse, "coarse")
+        return model
+
+    def load_classifier(self) -> TextureClassifier:
+        """The trained texture classifier, averaged weights, on the CPU."""
+        model = TextureClassifier(self.config().texture)
+        load_average(model, self.texture, "classifier")
+        return model
+
+    def load_denoiser(self, checkpoint: Path | None = None) -> PromptedDenoiser:
+        """Patch-DiT and texture encoder of a checkpoint, averaged weights; untrained ones without a checkpoint."""
+        config = self.config()
+        denoiser = PromptedDenoiser(PatchDiT(config.patch_dit), TextureEncoder(config.texture))
+        if checkpoint is not None:
+            load_average(denoiser, checkpoint, "denoiser")
+        return denoiser
+
+    def pairs(self, photos: Photos, variants: int) -> Pairs:
+        """The coarse images of `photos`, made where they are not in the folder yet (minutes on a CPU)."""
+        file = self.path / "pairs.pt"
+        if file.exists() and file.stat().st_mtime > self.coarse.stat().st_mtime:
+            coarse = torch.load(file, weights_only=True, mmap=photos.images.device.type == "cpu")
+            coarse = coarse.to(photos.images.device)
+            if coarse.shape[1:] != photos.images.shape:
+                raise PatchScalerError(f"{file}: made from other photos; remove it to make it again.")
+            return Pairs(photos, coarse, draw_weights(photos.images, coarse))
+        model = place(self.load_coarse(), photos.images.device)
+        pairs = make_pairs(photos, model, variants)
+        partial = file.with_suffix(".partial")
+        torch.save(pairs.coarse, partial)
+        partial.replace(file)
+        return pairs
+
+    def textures(self, pairs: Pairs | None) -> ReferenceTextures:
+        """The reference textures: those of the folder, or chosen from `pairs` where there are none yet."""
+        file, device = self.path / "textures.pt", pairs.coarse.device if pairs else torch.device("cpu")
+        if not file.exists() and pairs is not None:
+            chosen = choose_textures(pairs, self.load_classifier().to(device), self.config().texture.entries)
+            torch.save({"patches": chosen.patches, "keys": chosen.keys, "sources": chosen.sources}, file)
+        stored = {name: tensor.to(device) for name, tensor in load_checkpoint(file).items()}
+        return ReferenceTextures(stored["patches"], stored["keys"], stored["sources"])

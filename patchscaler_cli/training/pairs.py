@@ -1,0 +1,107 @@
+"""Pairs (HR patch, coarse patch) for the texture and diffusion phases.
+
+The coarse images of all photos, degraded a few times each, are made once and kept as uint8: no later step degrades
+anything or runs the coarse model. Patches are drawn by how wrong the coarse image is, since the easy half teaches nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from patchscaler_cli.models.coarse import CoarseModel
+from patchscaler_cli.training.degradation import Degradation, degrade
+from patchscaler_cli.training.photos import Photos, dihedral
+from patchscaler_cli.training.run import autocast
+
+BLOCK = 16
+"""Side in HR pixels of the blocks whose error decides where patches are drawn."""
+
+MARGIN = 8
+"""Reflected LR pixels around a photo when its coarse image is made: a third of the halo, which keeps nearly all of its
+effect at half of its cost; exactness at the border matters in use, not here."""
+
+
+@dataclass(frozen=True)
+class PatchBatch:
+    """A batch of training patches.
+
+    Attributes:
+        hr: ground truth x [B, 3, 64, 64] in [-1, 1], float32.
+        coarse: coarse patches y_0 [B, 3, 64, 64] in [-1, 1], float32.
+        sources: the photograph of each [B], int64.
+    """
+
+    hr: Tensor
+    coarse: Tensor
+    sources: Tensor
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """HR photos and their coarse images on one device.
+
+    Attributes:
+        photos: the HR crops, uint8 [N, 3, H, W].
+        coarse: uint8 [V, N, 3, H, W], V degradations of each.
+        weights: probability of drawing a patch at each block [V * N, H/16 * W/16], float32; a row sums to one.
+    """
+
+    photos: Photos
+    coarse: Tensor
+    weights: Tensor
+
+    def draw(self, count: int, size: int, align: int = 4) -> PatchBatch:
+        """Draw patches of `size` pixels with corners on multiples of `align`, flipped and turned at random."""
+        variants, n, _, height, width = self.coarse.shape
+        image = torch.randint(variants * n, (count,), device=self.weights.device)
+        block = torch.multinomial(self.weights[image], 1)[:, 0]
+        columns = width // BLOCK
+        jitter = torch.randint(0, size // align, (2, count), device=block.device) * align
+        top = (block // columns * BLOCK + BLOCK - jitter[0]).clamp(0, height - size)
+        left = (block % columns * BLOCK + BLOCK - jitter[1]).clamp(0, width - size)
+        span = torch.arange(size, device=block.device)
+        rows, cols = (top[:, None] + span)[:, :, None], (left[:, None] + span)[:, None, :]  # (B, S, 1), (B, 1, S)
+        photo = image % n
+        hr = self.photos.images[photo[:, None, None], :, rows, cols]  # (B, S, S, 3)
+        coarse = self.coarse[(image // n)[:, None, None], photo[:, None, None], :, rows, cols]
+        both = torch.stack((hr, coarse)).permute(0, 1, 4, 2, 3).float() / 127.5 - 1  # (2, B, 3, S, S)
+        both = dihedral(both, int(torch.randint(8, ())))
+        return PatchBatch(both[0], both[1], self.photos.sources[photo])
+
+
+@torch.no_grad()
+def make_pairs(photos: Photos, model: CoarseModel, variants: int, degradation: Degradation | None = None) -> Pairs:
+    """Degrade every photo `variants` times and restore it with the coarse model."""
+    device, settings, scale = photos.images.device, degradation or Degradation(), model.config.scale
+    coarse = torch.empty((variants, *photos.images.shape), dtype=torch.uint8, device=device)
+    for variant in range(variants):
+        for start in range(0, len(photos.images), 8):
+            hr = photos.images[start : start + 8].float() / 255
+            lr = F.pad(degrade(hr, settings, scale, chunk=1) * 2 - 1, (MARGIN,) * 4, mode="reflect")
+            with autocast(device):
+                restored = model(lr.contiguous(memory_format=torch.channels_last))[0]
+            border = MARGIN * scale
+            restored = restored[..., border:-border, border:-border]
+            coarse[variant, start : start + 8] = ((restored + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    return Pairs(photos, coarse, draw_weights(photos.images, coarse))
+
+
+def draw_weights(images: Tensor, coarse: Tensor) -> Tensor:
+    """Mean absolute error of every block, plus a floor that keeps flat regions in the game [V * N, blocks]."""
+    weights = []
+    for variant in coarse:
+        for start in range(0, len(images), 64):
+            error = (images[start : start + 64].float() - variant[start : start + 64].float()).abs().mean(1)
+            blocks = F.avg_pool2d(error[:, None], BLOCK).flatten(1) + 2.0
+            weights.append(blocks / blocks.sum(1, keepdim=True))
+    return torch.cat(weights)
+
+
+def residual_deviation(pairs: Pairs, count: int = 4096) -> float:
+    """Standard deviation of x - y_0 on [-1, 1] over drawn patches: the denoiser's sigma_data."""
+    batch = pairs.draw(count, 64)
+    return float((batch.hr - batch.coarse).std())

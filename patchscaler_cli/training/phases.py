@@ -1,0 +1,111 @@
+"""The training phases as a user runs them: each takes what the one before left in the run's folder."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from patchscaler_cli.errors import UsageError
+from patchscaler_cli.training.coarse import train_coarse
+from patchscaler_cli.training.diffusion import train_diffusion
+from patchscaler_cli.training.few_step import FewStepWeights, train_few_step
+from patchscaler_cli.training.folder import RunFolder
+from patchscaler_cli.training.pairs import residual_deviation
+from patchscaler_cli.training.perceptual import Distance, lpips_squeeze, vgg_features
+from patchscaler_cli.training.photos import load_photos
+from patchscaler_cli.training.run import Budget
+from patchscaler_cli.training.texture import train_texture
+
+
+@dataclass(frozen=True)
+class PhaseSettings:
+    """What all phases are given.
+
+    Attributes:
+        data: folder of training photos or tar shards, or one shard.
+        folder: the run's folder.
+        budget: steps and minutes of this phase.
+        device: where photos, networks and all arithmetic live.
+        seed: of everything drawn at random.
+        threads: of the CPU.
+        batch_size: samples a step; None for the phase's own.
+    """
+
+    data: Path
+    folder: RunFolder
+    budget: Budget
+    device: torch.device
+    seed: int = 0
+    threads: int = 2
+    batch_size: int | None = None
+
+    def begin(self) -> None:
+        """Seed the generators and set the threads. A resumed phase draws on from another point: seed and step."""
+        if self.device.type == "cuda" and not torch.cuda.is_available():
+            raise UsageError(f"--device {self.device}: this machine has no CUDA device; use cpu.")
+        torch.set_num_threads(self.threads)
+        torch.manual_seed(self.seed)
+        torch.set_float32_matmul_precision("high")
+        torch.backends.cudnn.benchmark = True
+
+
+def run_coarse(settings: PhaseSettings, preset: str | None) -> None:
+    """Phase 1: coarse model and confidence."""
+    settings.begin()
+    config = settings.folder.config(preset)
+    photos = load_photos(settings.data, settings.threads).to(settings.device)
+    train_coarse(photos, settings.folder.coarse, config.coarse, settings.budget, batch_size=settings.batch_size or 16)
+
+
+def run_texture(settings: PhaseSettings, variants: int) -> None:
+    """Phase 2: the pairs, the texture classifier, the choice of textures, and the residual's deviation."""
+    settings.begin()
+    folder, config = settings.folder, settings.folder.config()
+    pairs = folder.pairs(load_photos(settings.data, settings.threads).to(settings.device), variants)
+    train_texture(pairs, folder.texture, config.texture, settings.budget, batch_size=settings.batch_size or 128)
+    folder.textures(pairs)
+    patch_dit = dataclasses.replace(config.patch_dit, sigma_data=round(residual_deviation(pairs), 4))
+    folder.set_config(dataclasses.replace(config, patch_dit=patch_dit))
+
+
+def run_diffusion(settings: PhaseSettings, variants: int) -> None:
+    """Phase 3: Patch-DiT and texture encoder by the EDM loss."""
+    settings.begin()
+    folder = settings.folder
+    pairs = folder.pairs(load_photos(settings.data, settings.threads).to(settings.device), variants)
+    classifier = folder.load_classifier().to(settings.device)
+    train_diffusion(
+        pairs, folder.textures(pairs), classifier, folder.load_denoiser(), folder.diffusion, settings.budget,
+        top_k=folder.config().texture.top_k, batch_size=settings.batch_size or 64,
+    )  # fmt: skip
+
+
+def run_few_step(
+    settings: PhaseSettings, variants: int, weights: FewStepWeights, squeeze: Path, vgg: Path | None, vgg_share: float
+) -> None:
+    """Phase 4: pixel, perceptual and adversarial losses along the sampler's own trajectory."""
+    settings.begin()
+    folder = settings.folder
+    perceptual = lpips_squeeze(squeeze, settings.device)
+    if vgg is not None:
+        perceptual = alternate(perceptual, vgg_features(vgg, settings.device), vgg_share)
+    pairs = folder.pairs(load_photos(settings.data, settings.threads).to(settings.device), variants)
+    classifier = folder.load_classifier().to(settings.device)
+    train_few_step(
+        pairs, folder.textures(pairs), classifier, folder.load_denoiser(folder.diffusion), perceptual, folder.few_step,
+        settings.budget, weights=weights, top_k=folder.config().texture.top_k, batch_size=settings.batch_size or 32,
+    )  # fmt: skip
+
+
+def alternate(usual: Distance, rare: Distance, share: float) -> Distance:
+    """A distance that is `rare` on a random share of its calls and `usual` on the others."""
+
+    def distance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        chosen: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = rare if float(torch.rand(())) < share else usual
+        return chosen(a, b)
+
+    return distance

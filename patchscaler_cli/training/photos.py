@@ -1,0 +1,114 @@
+"""Training photos: decoded once into one uint8 tensor, so that no training step opens a file."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from patchscaler_cli.errors import PatchScalerError
+
+CROP = 512
+IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".bmp"}
+
+
+@dataclass(frozen=True)
+class Photos:
+    """Square crops of photographs and where they come from.
+
+    Attributes:
+        images: uint8 RGB [N, 3, 512, 512].
+        sources: int64 [N]; crops of one photograph share the number, so that retrieval can leave them out.
+    """
+
+    images: Tensor
+    sources: Tensor
+
+    def to(self, device: torch.device) -> Photos:
+        return Photos(self.images.to(device), self.sources.to(device))
+
+
+def _members(path: Path) -> Iterator[tuple[str, bytes]]:
+    """(source name, encoded image) of every image in a folder or in its tar shards (`NNNNN_<source>.ext`)."""
+    shards = [path] if path.suffix == ".tar" else sorted(path.glob("*.tar"))
+    for shard in shards:
+        with tarfile.open(shard) as archive:
+            for member in archive:
+                stem = Path(member.name).stem
+                content = archive.extractfile(member)
+                if content is not None and Path(member.name).suffix.lower() in IMAGE_SUFFIXES:
+                    yield stem.partition("_")[2] or stem, content.read()
+    if path.is_dir():
+        for file in sorted(path.rglob("*")):
+            if file.suffix.lower() in IMAGE_SUFFIXES:
+                yield file.stem, file.read_bytes()
+
+
+def _decode_crops(member: tuple[str, bytes]) -> tuple[str, list[np.ndarray]]:
+    """Non-overlapping crops on a centred grid; an image smaller than a crop gives none."""
+    name, content = member
+    image = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+    rows, columns = image.shape[0] // CROP, image.shape[1] // CROP
+    top, left = (image.shape[0] - rows * CROP) // 2, (image.shape[1] - columns * CROP) // 2
+    corners = [(top + r * CROP, left + c * CROP) for r in range(rows) for c in range(columns)]
+    return name, [image[y : y + CROP, x : x + CROP].transpose(2, 0, 1).copy() for y, x in corners]
+
+
+def load_photos(path: Path, threads: int = 2) -> Photos:
+    """Decode a folder of images, a folder of tar shards, or one shard.
+
+    Raises:
+        PatchScalerError: if there is no image of at least 512x512 pixels.
+    """
+    with ThreadPoolExecutor(threads) as pool:
+        decoded = list(pool.map(_decode_crops, _members(path)))
+    numbers: dict[str, int] = {}
+    crops: list[np.ndarray] = []
+    sources: list[int] = []
+    for name, images in decoded:
+        crops += images
+        sources += [numbers.setdefault(name, len(numbers))] * len(images)
+    if not crops:
+        raise PatchScalerError(
+            f"{path}: no image of at least {CROP}x{CROP} pixels found; give a folder of images or of tar shards."
+        )
+    return Photos(torch.from_numpy(np.stack(crops)), torch.tensor(sources))
+
+
+def random_crops(images: Tensor, count: int, size: int, align: int = 4) -> Tensor:
+    """Draw crops with random flips and quarter turns.
+
+    Args:
+        images: uint8 [N, C, H, W].
+        count: how many crops B to draw (images with replacement).
+        size: side of a crop in pixels.
+        align: corners lie on multiples of this.
+
+    Returns:
+        uint8 crops [B, C, size, size] on the images' device.
+    """
+    n, _, h, w = images.shape
+    which = torch.randint(n, (count,)).tolist()
+    tops = (torch.randint((h - size) // align + 1, (count,)) * align).tolist()
+    lefts = (torch.randint((w - size) // align + 1, (count,)) * align).tolist()
+    crops = torch.stack([images[i, :, y : y + size, x : x + size] for i, y, x in zip(which, tops, lefts, strict=True)])
+    return dihedral(crops, int(torch.randint(8, ())))
+
+
+def dihedral(images: Tensor, element: int) -> Tensor:
+    """One of the eight flips and quarter turns of square images [..., S, S]; element 0 is the identity."""
+    if element & 1:
+        images = images.flip(-1)
+    if element & 2:
+        images = images.flip(-2)
+    if element & 4:
+        images = images.transpose(-1, -2)
+    return images

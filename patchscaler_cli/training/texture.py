@@ -1,0 +1,104 @@
+"""Phase 2: the texture classifier and the choice of the reference textures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from patchscaler_cli.models.placement import place
+from patchscaler_cli.models.texture import TextureClassifier, TextureConfig
+from patchscaler_cli.training.pairs import Pairs, PatchBatch
+from patchscaler_cli.training.run import Budget, Run, Trainee, autocast
+
+TEMPERATURE = 0.07
+
+
+@dataclass(frozen=True)
+class ReferenceTextures:
+    """HR patches that the memory is made of. They stay with the training run and are never exported.
+
+    Attributes:
+        patches: uint8 [M, 3, 64, 64].
+        keys: the classifier's embedding of each [M, D], float32.
+        sources: the photograph of each [M], int64.
+    """
+
+    patches: Tensor
+    keys: Tensor
+    sources: Tensor
+
+    def pixels(self, entries: Tensor) -> Tensor:
+        """Patches of the given entries [E] as float32 [E, 3, 64, 64] in [-1, 1]."""
+        return self.patches[entries].float() / 127.5 - 1
+
+    def retrieve(self, query: Tensor, sources: Tensor, top_k: int) -> tuple[Tensor, Tensor]:
+        """Entries and similarities [B, K] nearest to queries [B, D], never from the query's own photograph [B]."""
+        similarities = query.float() @ self.keys.T  # (B, M)
+        similarities = similarities.masked_fill(sources[:, None] == self.sources, -2.0)
+        nearest = similarities.topk(top_k, dim=1)
+        return nearest.indices, nearest.values
+
+
+def contrastive_loss(queries: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
+    """InfoNCE of unit vectors [B, D] whose i-th query belongs to the i-th key, and the share found first."""
+    logits = queries @ keys.T / TEMPERATURE
+    target = torch.arange(len(queries), device=queries.device)
+    return F.cross_entropy(logits, target), (logits.argmax(1) == target).float().mean()
+
+
+def train_texture(
+    pairs: Pairs, checkpoint: Path, config: TextureConfig, budget: Budget, *, batch_size: int = 128
+) -> TextureClassifier:
+    """Train the classifier so that a coarse patch finds the HR texture around it; resumes from `checkpoint`.
+
+    Instance discrimination: the query is the coarse patch, its key an HR patch that overlaps it by a half in
+    each direction at least; the other keys of the batch are wrong answers. No labels are needed.
+    """
+    device = pairs.coarse.device
+    trainee = Trainee(place(TextureClassifier(config), device), 1e-3)
+    run = Run(checkpoint, {"classifier": trainee}, budget)
+    run.resume()
+    for progress in run.steps():
+        wide = pairs.draw(batch_size, 96)
+        corner = (torch.randint(9, (4,)) * 4).tolist()
+        query = wide.coarse[..., corner[0] : corner[0] + 64, corner[1] : corner[1] + 64]
+        key = wide.hr[..., corner[2] : corner[2] + 64, corner[3] : corner[3] + 64]
+        with autocast(device):
+            embedded = trainee.module(torch.cat((query, key)))
+        loss, found = contrastive_loss(*embedded.chunk(2))
+        trainee.step(loss, progress)
+        run.record(batch_size, loss=loss.detach(), top1=found)
+    average = trainee.average
+    assert isinstance(average, TextureClassifier)
+    return average
+
+
+@torch.no_grad()
+def choose_textures(
+    pairs: Pairs, classifier: TextureClassifier, entries: int, per_entry: int = 32, rounds: int = 12
+) -> ReferenceTextures:
+    """Pick diverse HR textures: spherical k-means on the embeddings of candidates, then the candidate nearest to each centre.
+
+    Args:
+        entries: how many textures M.
+        per_entry: candidates drawn for each.
+        rounds: of k-means.
+    """
+    patches, embeddings, sources = [], [], []
+    for _ in range(-(-entries * per_entry // 256)):
+        batch: PatchBatch = pairs.draw(256, 64)
+        patches.append(((batch.hr + 1) * 127.5).round().to(torch.uint8))
+        embeddings.append(classifier(batch.hr))
+        sources.append(batch.sources)
+    embedding = torch.cat(embeddings)
+    centres = embedding[torch.randperm(len(embedding), device=embedding.device)[:entries]]
+    for _ in range(rounds):
+        nearest = (embedding @ centres.T).argmax(1)
+        sums = torch.zeros_like(centres).index_add_(0, nearest, embedding)
+        centres = torch.where(sums.norm(dim=1, keepdim=True) > 0, F.normalize(sums, dim=1), centres)
+    chosen = (embedding @ centres.T).argmax(0)
+    return ReferenceTextures(torch.cat(patches)[chosen], embedding[chosen], torch.cat(sources)[chosen])

@@ -1,0 +1,168 @@
+"""The phases run one after the other on small photos, resume where they stopped, and end in a file that upscales."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from patchscaler_cli.errors import PatchScalerError
+from patchscaler_cli.pipeline.upscaler import Upscaler
+from patchscaler_cli.training.folder import RunFolder
+from patchscaler_cli.training.run import Budget, load_checkpoint
+from tests.conftest import RunCli
+from tests.small_model import SMALL
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three photos of 512x512 pixels: coloured waves with grain."""
+    folder = tmp_path_factory.mktemp("photos")
+    y, x = np.mgrid[0:512, 0:512]
+    for number in range(3):
+        rng = np.random.default_rng(number)
+        waves = np.stack([np.sin(x / (5 + number) + c) * np.cos(y / (9 - number)) for c in range(3)], -1)
+        grain = rng.normal(0, 20, (512, 512, 1))
+        Image.fromarray(np.clip(waves * 90 + 128 + grain, 0, 255).astype(np.uint8)).save(folder / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Perceptual networks of the right shapes with random weights: SqueezeNet 1.1 and AlexNet with LPIPS's heads."""
+    folder, generator = tmp_path_factory.mktemp("networks"), torch.Generator().manual_seed(0)
+
+    def layer(name: str, outputs: int, inputs: int, size: int) -> dict[str, torch.Tensor]:
+        weight = torch.randn(outputs, inputs, size, size, generator=generator) * (2 / (inputs * size * size)) ** 0.5
+        return {f"{name}.weight": weight, f"{name}.bias": torch.zeros(outputs)}
+
+    squeeze = layer("0", 64, 3, 3)
+    inputs = 64
+    for fire, (narrow, wide) in {3: (16, 64), 4: (16, 64), 6: (32, 128), 7: (32, 128), 9: (48, 192), 10: (48, 192), 11: (64, 256), 12: (64, 256)}.items():  # fmt: skip
+        squeeze |= layer(f"{fire}.squeeze", narrow, inputs, 1)
+        squeeze |= layer(f"{fire}.expand1x1", wide, narrow, 1) | layer(f"{fire}.expand3x3", wide, narrow, 3)
+        inputs = 2 * wide
+    squeeze |= {f"lin{i}": torch.ones(width) for i, width in enumerate((64, 128, 256, 384, 384, 512, 512))}
+    save_file(squeeze, folder / "squeeze.safetensors")
+    alex = {}
+    for number, (outputs, inputs, size) in enumerate([(64, 3, 11), (192, 64, 5), (384, 192, 3), (256, 384, 3), (256, 256, 3)], 1):
+        alex |= layer(f"conv{number}", outputs, inputs, size)
+    alex |= {f"lin{i}": torch.ones(width) for i, width in enumerate((64, 192, 384, 256, 256))}
+    save_file(alex, folder / "alex.safetensors")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def validation(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
+    """Two pictures of 128x128 pixels in hr/ and a fourth of it in lr/."""
+    folder = tmp_path_factory.mktemp("validation")
+    for name in ("hr", "lr"):
+        (folder / name).mkdir()
+    for number in range(2):
+        picture = Image.open(data / f"{number}.png").crop((0, 0, 128, 128))
+        picture.save(folder / "hr" / f"{number}.png")
+        picture.resize((32, 32), Image.Resampling.BICUBIC).save(folder / "lr" / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, data: Path, networks: Path) -> RunFolder:
+    """A run through all training phases, two steps each."""
+    from typer.testing import CliRunner
+
+    from patchscaler_cli.cli.main import app
+
+    folder = RunFolder(tmp_path_factory.mktemp("run"))
+    folder.set_config(SMALL)
+    common = ["--data", data, "--run", folder.path, "--steps", 2, "--batch-size", 2, "--threads", 1]
+    for phase in (
+        ["coarse"],
+        ["texture", "--variants", 1],
+        ["diffusion"],
+        ["few-step", "--lpips-squeeze", networks / "squeeze.safetensors"],
+    ):
+        result = CliRunner().invoke(app, [str(word) for word in ["train", *phase, *common]])
+        assert result.exit_code == 0, result.output
+    return folder
+
+
+def test_every_phase_leaves_its_checkpoint_and_log(trained: RunFolder) -> None:
+    for checkpoint in (trained.coarse, trained.texture, trained.diffusion, trained.few_step):
+        assert load_checkpoint(checkpoint)["step"] == 2
+        lines = [json.loads(line) for line in checkpoint.with_suffix(".jsonl").read_text().splitlines()]
+        assert lines[-1]["step"] == 2
+
+
+def test_a_phase_goes_on_from_its_checkpoint(trained: RunFolder, data: Path, run_cli: RunCli, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.set_config(SMALL)
+    words: list[Any] = ["train", "coarse", "--data", data, "--run", folder.path, "--batch-size", 2, "--threads", 1]
+    assert run_cli(*words, "--steps", 1).exit_code == 0
+    assert run_cli(*words, "--steps", 3).exit_code == 0
+    state = load_checkpoint(folder.coarse)
+    assert (state["step"], state["samples"], state["trainees"]["coarse"]["steps"]) == (3, 6, 3)
+
+
+def test_a_run_becomes_weights_that_upscale(
+    trained: RunFolder, networks: Path, validation: Path, tmp_path: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("patchscaler_cli.training.calibrate.SIGMAS", (0.1,))
+    monkeypatch.setattr("patchscaler_cli.training.calibrate.STEPS", (1, 2))
+    judge = ["--hr", validation / "hr", "--lr", validation / "lr", "--lpips", networks / "alex.safetensors", "--threads", 1]
+    calibrated = run_cli("train", "calibrate", "--run", trained.path, *judge, "--every", 1)
+    assert calibrated.exit_code == 0, calibrated.output
+    weights = tmp_path / "small.safetensors"
+    exported = run_cli("train", "export", "--run", trained.path, *judge, "--output", weights)
+    assert exported.exit_code == 0, exported.output
+    upscaler = Upscaler.from_pretrained(weights=weights, device="cpu", dtype="fp32")
+    assert upscaler.upscale(np.full((20, 24, 3), 90, np.uint8)).pixels.shape == (80, 96, 3)
+    assert upscaler.details["training"]["coarse"]["steps"] == 2
+    assert set(upscaler.details["validation"]["lr"]["patchscaler"]) == {"psnr_y", "ssim_y", "lpips"}
+    assert (upscaler._model.memory.values != 0).any()
+
+
+def test_evaluate_prints_what_it_measured(trained: RunFolder, validation: Path, tmp_path: Path, run_cli: RunCli) -> None:
+    from patchscaler_cli.models.weights_file import save_weights
+    from tests.small_model import CALIBRATION, small_model
+
+    save_weights(tmp_path / "w.safetensors", small_model(), {"calibration": CALIBRATION})
+    sheet = tmp_path / "sheet.png"
+    result = run_cli(
+        "evaluate", validation / "hr", validation / "lr", "--weights", tmp_path / "w.safetensors", "--json", "--sheet", sheet
+    )
+    assert result.exit_code == 0, result.output
+    summary = json.loads(result.stdout)
+    assert summary["pictures"] == 2
+    assert set(summary["coarse"]) == {"psnr_y", "ssim_y"}
+    with Image.open(sheet) as picture:
+        assert picture.size == (5 * 128, 2 * 128)
+
+
+def test_a_phase_without_the_one_before_says_so(tmp_path: Path, data: Path, run_cli: RunCli) -> None:
+    result = run_cli("train", "texture", "--data", data, "--run", tmp_path / "new", "--steps", 1)
+    assert result.exit_code == 1
+    assert "run the training phase that writes it first" in " ".join(result.stderr.split())
+
+
+def test_a_folder_without_photos_is_an_error(tmp_path: Path, run_cli: RunCli) -> None:
+    result = run_cli("train", "coarse", "--data", tmp_path, "--run", tmp_path / "run", "--steps", 1)
+    assert result.exit_code == 1
+    assert "no image of at least 512x512 pixels" in " ".join(result.stderr.split())
+
+
+def test_a_budget_ends_at_the_first_of_steps_and_minutes() -> None:
+    budget = Budget(steps=100, minutes=1)
+    assert budget.progress(50, 6) == 0.5
+    assert budget.progress(10, 45) == 0.75
+    assert budget.progress(100, 0) == budget.progress(0, 99) == 1
+
+
+def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PatchScalerError, match=r"none\.pt: no such checkpoint"):
+        load_checkpoint(tmp_path / "none.pt")
