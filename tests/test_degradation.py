@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,12 +12,11 @@ from PIL import Image
 
 from patchscaler_cli.training.degradation import Degradation, blur, degrade, gaussian_kernels, reduce_clean
 from patchscaler_cli.training.jpeg import jpeg_round_trip
-from tests.conftest import SAMPLES
 
 
-@pytest.fixture(scope="module")
-def photo() -> torch.Tensor:
-    pixels = np.asarray(Image.open(SAMPLES / "chelsea.png").convert("RGB"))
+@pytest.fixture
+def photo(chelsea: Path) -> torch.Tensor:
+    pixels = np.asarray(Image.open(chelsea).convert("RGB"))
     return torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
 
 

@@ -127,7 +127,10 @@ def test_coarse_only_never_enters_the_patch_dit(upscaler: Upscaler, picture: Pic
 
 
 def test_no_texture_leaves_the_prompt_out(upscaler: Upscaler, picture: Picture) -> None:
-    assert _difference(upscaler.upscale(picture).pixels, upscaler.upscale(picture, UpscaleSettings(texture=False)).pixels) > 1
+    assert (
+        _difference(upscaler.upscale(picture).pixels, upscaler.upscale(picture, UpscaleSettings(texture=False)).pixels)
+        > 1
+    )
 
 
 def test_one_group_costs_all_patches_times_the_hardest_groups_steps(upscaler: Upscaler, picture: Picture) -> None:
@@ -156,7 +159,9 @@ def test_sixteen_bits_keep_more_levels_than_eight(upscaler: Upscaler) -> None:
     assert len(np.unique(upscaler.upscale(ramp).pixels)) > 256
 
 
-@pytest.mark.parametrize("image", [np.zeros((0, 5, 3), np.uint8), np.zeros((5, 5, 4), np.uint8), np.zeros((5, 5, 3), np.int32)])
+@pytest.mark.parametrize(
+    "image", [np.zeros((0, 5, 3), np.uint8), np.zeros((5, 5, 4), np.uint8), np.zeros((5, 5, 3), np.int32)]
+)
 def test_an_array_that_is_no_picture_is_refused(upscaler: Upscaler, image: npt.NDArray[Any]) -> None:
     with pytest.raises(UsageError, match="image array must"):
         upscaler.upscale(image)

@@ -39,7 +39,9 @@ def test_tiles_cover_every_pixel_once(height: int, width: int, side: int) -> Non
 @given(st.integers(1, 40), st.integers(-100, 0), st.integers(1, 200))
 def test_reflection_is_that_of_numpy(length: int, start: int, stop: int) -> None:
     line = np.arange(length)
-    padded = np.pad(line, (-start, max(0, stop - length)), mode="reflect") if length > 1 else np.zeros(stop - start, int)
+    padded = (
+        np.pad(line, (-start, max(0, stop - length)), mode="reflect") if length > 1 else np.zeros(stop - start, int)
+    )
     assert np.array_equal(line[reflected(start, stop, length)], padded[: stop - start])
 
 

@@ -16,7 +16,7 @@ from patchscaler_cli.errors import PatchScalerError
 from patchscaler_cli.pipeline.upscaler import Upscaler
 from patchscaler_cli.training.folder import RunFolder
 from patchscaler_cli.training.run import Budget, load_checkpoint
-from tests.conftest import RunCli
+from tests.fake_upscaler import RunCli
 from tests.small_model import SMALL
 
 
@@ -51,7 +51,9 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     squeeze |= {f"lin{i}": torch.ones(width) for i, width in enumerate((64, 128, 256, 384, 384, 512, 512))}
     save_file(squeeze, folder / "squeeze.safetensors")
     alex = {}
-    for number, (outputs, inputs, size) in enumerate([(64, 3, 11), (192, 64, 5), (384, 192, 3), (256, 384, 3), (256, 256, 3)], 1):
+    for number, (outputs, inputs, size) in enumerate(
+        [(64, 3, 11), (192, 64, 5), (384, 192, 3), (256, 384, 3), (256, 256, 3)], 1
+    ):
         alex |= layer(f"conv{number}", outputs, inputs, size)
     alex |= {f"lin{i}": torch.ones(width) for i, width in enumerate((64, 192, 384, 256, 256))}
     save_file(alex, folder / "alex.safetensors")
@@ -110,11 +112,25 @@ def test_a_phase_goes_on_from_its_checkpoint(trained: RunFolder, data: Path, run
 
 
 def test_a_run_becomes_weights_that_upscale(
-    trained: RunFolder, networks: Path, validation: Path, tmp_path: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
+    trained: RunFolder,
+    networks: Path,
+    validation: Path,
+    tmp_path: Path,
+    run_cli: RunCli,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("patchscaler_cli.training.calibrate.SIGMAS", (0.1,))
     monkeypatch.setattr("patchscaler_cli.training.calibrate.STEPS", (1, 2))
-    judge = ["--hr", validation / "hr", "--lr", validation / "lr", "--lpips", networks / "alex.safetensors", "--threads", 1]
+    judge = [
+        "--hr",
+        validation / "hr",
+        "--lr",
+        validation / "lr",
+        "--lpips",
+        networks / "alex.safetensors",
+        "--threads",
+        1,
+    ]
     calibrated = run_cli("train", "calibrate", "--run", trained.path, *judge, "--every", 1)
     assert calibrated.exit_code == 0, calibrated.output
     weights = tmp_path / "small.safetensors"
@@ -127,14 +143,40 @@ def test_a_run_becomes_weights_that_upscale(
     assert (upscaler._model.memory.values != 0).any()
 
 
-def test_evaluate_prints_what_it_measured(trained: RunFolder, validation: Path, tmp_path: Path, run_cli: RunCli) -> None:
+def test_a_new_run_begins_from_a_weights_file(data: Path, networks: Path, tmp_path: Path, run_cli: RunCli) -> None:
+    from patchscaler_cli.models.weights_file import save_weights
+    from tests.small_model import CALIBRATION, small_model
+
+    save_weights(tmp_path / "w.safetensors", small_model(), {"calibration": CALIBRATION})
+    folder = RunFolder(tmp_path / "run")
+    words: list[Any] = ["--data", data, "--run", folder.path, "--steps", 1, "--batch-size", 2, "--threads", 1]
+    begun = run_cli(
+        "train", "few-step", *words, "--variants", 1, "--init", tmp_path / "w.safetensors",
+        "--lpips-squeeze", networks / "squeeze.safetensors",
+    )  # fmt: skip
+    assert begun.exit_code == 0, begun.output
+    before, after = small_model().patch_dit.state_dict(), folder.load_denoiser(folder.few_step).patch_dit.state_dict()
+    assert all(torch.allclose(before[name], after[name], atol=0.01) for name in before)
+    assert load_checkpoint(folder.few_step)["step"] == 1
+
+
+def test_evaluate_prints_what_it_measured(
+    trained: RunFolder, validation: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
     from patchscaler_cli.models.weights_file import save_weights
     from tests.small_model import CALIBRATION, small_model
 
     save_weights(tmp_path / "w.safetensors", small_model(), {"calibration": CALIBRATION})
     sheet = tmp_path / "sheet.png"
     result = run_cli(
-        "evaluate", validation / "hr", validation / "lr", "--weights", tmp_path / "w.safetensors", "--json", "--sheet", sheet
+        "evaluate",
+        validation / "hr",
+        validation / "lr",
+        "--weights",
+        tmp_path / "w.safetensors",
+        "--json",
+        "--sheet",
+        sheet,
     )
     assert result.exit_code == 0, result.output
     summary = json.loads(result.stdout)

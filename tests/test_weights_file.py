@@ -49,7 +49,10 @@ def _rewrite(path: Path, change: Callable[[Tensors, dict[str, str]], None]) -> N
     [
         (lambda tensors, _: tensors.pop("coarse.head.weight"), "'coarse.head.weight' of the model 'small' is missing"),
         (lambda tensors, _: tensors.update(extra=torch.zeros(1)), "'extra' has no place"),
-        (lambda tensors, _: tensors.update({"coarse.head.bias": torch.zeros(5)}), r"'coarse.head.bias' has the shape \[5\]"),
+        (
+            lambda tensors, _: tensors.update({"coarse.head.bias": torch.zeros(5)}),
+            r"'coarse.head.bias' has the shape \[5\]",
+        ),
         (lambda _, metadata: metadata.pop("format"), "not weights of PatchScaler"),
         (lambda _, metadata: metadata.update(config=json.dumps({"name": "small"})), "configuration"),
     ],

@@ -10,8 +10,12 @@ import typer
 
 def evaluate(
     hr: Annotated[Path, typer.Argument(help="Folder of the true pictures (PNG).")],
-    lr: Annotated[Path, typer.Argument(help="Folder of the same pictures at a fourth of the size, under the same names.")],
-    lpips: Annotated[Path | None, typer.Option(help="Safetensors file with LPIPS's AlexNet and heads; without it, no LPIPS.")] = None,
+    lr: Annotated[
+        Path, typer.Argument(help="Folder of the same pictures at a fourth of the size, under the same names.")
+    ],
+    lpips: Annotated[
+        Path | None, typer.Option(help="Safetensors file with LPIPS's AlexNet and heads; without it, no LPIPS.")
+    ] = None,
     model: Annotated[str | None, typer.Option(help="Bundled weights by name.")] = None,
     weights: Annotated[Path | None, typer.Option(help="A weights file instead.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:n or mps.")] = "auto",
@@ -22,8 +26,12 @@ def evaluate(
     no_texture: Annotated[bool, typer.Option("--no-texture", help="Leave the texture prompt out.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of the sampling noise.")] = 0,
     every: Annotated[int, typer.Option(help="Measure every n-th picture only.")] = 1,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the enlarged pictures into this folder.")] = None,
-    sheet: Annotated[Path | None, typer.Option(help="Write a contact sheet: LR, bicubic, coarse, PatchScaler, truth.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the enlarged pictures into this folder.")
+    ] = None,
+    sheet: Annotated[
+        Path | None, typer.Option(help="Write a contact sheet: LR, bicubic, coarse, PatchScaler, truth.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Compare bicubic, the coarse image and PatchScaler with the truth: PSNR-Y, SSIM-Y, LPIPS (extra `eval`)."""

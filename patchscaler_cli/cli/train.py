@@ -16,19 +16,36 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-Data = Annotated[Path, typer.Option(help="Folder of training photos (512x512 pixels and more) or of tar shards, or one shard.")]
-RunPath = Annotated[Path, typer.Option("--run", help="Folder for checkpoints; a phase started again goes on from there.")]
+Data = Annotated[
+    Path, typer.Option(help="Folder of training photos (512x512 pixels and more) or of tar shards, or one shard.")
+]
+RunPath = Annotated[
+    Path, typer.Option("--run", help="Folder for checkpoints; a phase started again goes on from there.")
+]
 Steps = Annotated[int | None, typer.Option(help="Stop after this many steps.")]
-Minutes = Annotated[float | None, typer.Option(help="Stop after this many minutes (of this phase in all, resumed runs counted in).")]
+Minutes = Annotated[
+    float | None, typer.Option(help="Stop after this many minutes (of this phase in all, resumed runs counted in).")
+]
 Device = Annotated[str, typer.Option(help="cpu or cuda. All photos are held there as 8-bit pixels.")]
 Threads = Annotated[int, typer.Option(help="CPU threads.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything drawn at random.")]
 BatchSize = Annotated[int | None, typer.Option(help="Samples a step; the phase's own default if not given.")]
-Variants = Annotated[int, typer.Option(help="Degradations of every photo in the cached pairs (1 GiB each for 1,362 crops).")]
+Init = Annotated[Path | None, typer.Option(help="Begin a new run from this weights file instead of from nothing.")]
+Variants = Annotated[
+    int, typer.Option(help="Degradations of every photo in the cached pairs (1 GiB each for 1,362 crops).")
+]
 
 
 def _settings(
-    data: Path, run: Path, steps: int | None, minutes: float | None, device: str, threads: int, seed: int, batch_size: int | None
+    data: Path,
+    run: Path,
+    steps: int | None,
+    minutes: float | None,
+    device: str,
+    threads: int,
+    seed: int,
+    batch_size: int | None,
+    init: Path | None,
 ) -> PhaseSettings:
     import torch
 
@@ -39,41 +56,44 @@ def _settings(
 
     if steps is None and minutes is None:
         raise UsageError("Say how long to train: give --steps, --minutes or both.")
-    return PhaseSettings(data, RunFolder(run), Budget(steps, minutes), torch.device(device), seed, threads, batch_size)
+    folder = RunFolder(run)
+    if init is not None:
+        folder.begin_from(init)
+    return PhaseSettings(data, folder, Budget(steps, minutes), torch.device(device), seed, threads, batch_size)
 
 
 @app.command()
 def coarse(
     data: Data, run: RunPath, steps: Steps = None, minutes: Minutes = None, device: Device = "cpu", threads: Threads = 2,
-    seed: Seed = 0, batch_size: BatchSize = None,
+    seed: Seed = 0, batch_size: BatchSize = None, init: Init = None,
     preset: Annotated[str | None, typer.Option(help="Size of the model: tiny or base.")] = None,
 ) -> None:  # fmt: skip
     """Phase 1: the coarse model and its confidence map."""
     from patchscaler_cli.training.phases import run_coarse
 
-    run_coarse(_settings(data, run, steps, minutes, device, threads, seed, batch_size), preset)
+    run_coarse(_settings(data, run, steps, minutes, device, threads, seed, batch_size, init), preset)
 
 
 @app.command()
 def texture(
     data: Data, run: RunPath, steps: Steps = None, minutes: Minutes = None, device: Device = "cpu", threads: Threads = 2,
-    seed: Seed = 0, batch_size: BatchSize = None, variants: Variants = 2,
+    seed: Seed = 0, batch_size: BatchSize = None, init: Init = None, variants: Variants = 2,
 ) -> None:  # fmt: skip
     """Phase 2: the texture classifier and the reference textures (makes the cached pairs first)."""
     from patchscaler_cli.training.phases import run_texture
 
-    run_texture(_settings(data, run, steps, minutes, device, threads, seed, batch_size), variants)
+    run_texture(_settings(data, run, steps, minutes, device, threads, seed, batch_size, init), variants)
 
 
 @app.command()
 def diffusion(
     data: Data, run: RunPath, steps: Steps = None, minutes: Minutes = None, device: Device = "cpu", threads: Threads = 2,
-    seed: Seed = 0, batch_size: BatchSize = None, variants: Variants = 2,
+    seed: Seed = 0, batch_size: BatchSize = None, init: Init = None, variants: Variants = 2,
 ) -> None:  # fmt: skip
     """Phase 3: Patch-DiT and the texture encoder by the EDM loss."""
     from patchscaler_cli.training.phases import run_diffusion
 
-    run_diffusion(_settings(data, run, steps, minutes, device, threads, seed, batch_size), variants)
+    run_diffusion(_settings(data, run, steps, minutes, device, threads, seed, batch_size, init), variants)
 
 
 @app.command(name="few-step")
@@ -81,7 +101,7 @@ def few_step(
     data: Data, run: RunPath,
     lpips_squeeze: Annotated[Path, typer.Option(help="Safetensors file with LPIPS's SqueezeNet and heads.")],
     steps: Steps = None, minutes: Minutes = None, device: Device = "cpu", threads: Threads = 2,
-    seed: Seed = 0, batch_size: BatchSize = None, variants: Variants = 2,
+    seed: Seed = 0, batch_size: BatchSize = None, init: Init = None, variants: Variants = 2,
     vgg: Annotated[Path | None, typer.Option(help="Safetensors file with VGG19 up to relu3_1, for a share of the steps.")] = None,
     vgg_share: Annotated[float, typer.Option(help="Share of steps that use VGG19 where it is given.")] = 0.2,
     pixel: Annotated[float, typer.Option(help="Weight of the pixel loss.")] = 1.0,
@@ -92,12 +112,14 @@ def few_step(
     from patchscaler_cli.training.few_step import FewStepWeights
     from patchscaler_cli.training.phases import run_few_step
 
-    settings = _settings(data, run, steps, minutes, device, threads, seed, batch_size)
+    settings = _settings(data, run, steps, minutes, device, threads, seed, batch_size, init)
     run_few_step(settings, variants, FewStepWeights(pixel, perceptual, adversarial), lpips_squeeze, vgg, vgg_share)
 
 
 HrFolder = Annotated[Path, typer.Option("--hr", help="Folder of validation pictures (PNG).")]
-LrFolders = Annotated[list[Path], typer.Option("--lr", help="Folder of the same at a fourth of the size; may be given twice.")]
+LrFolders = Annotated[
+    list[Path], typer.Option("--lr", help="Folder of the same at a fourth of the size; may be given twice.")
+]
 LpipsFile = Annotated[Path, typer.Option("--lpips", help="Safetensors file with LPIPS's AlexNet and heads.")]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from patchscaler_cli.errors import PatchScalerError
 from patchscaler_cli.models.patchscaler import ModelConfig, PatchScalerModel
@@ -32,7 +32,7 @@ def save_weights(path: Path, model: PatchScalerModel, details: dict[str, Any]) -
     metadata |= {key: json.dumps(value) for key, value in details.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    save_file(tensors, partial, metadata)
+    partial.write_bytes(save(tensors, metadata))  # not save_file: it makes files that only their owner may read
     os.replace(partial, path)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ from patchscaler_cli.errors import UsageError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-AnyArray = npt.NDArray[np.generic]
+AnyArray = npt.NDArray[Any]
 
 
 def as_array(image: Image | AnyArray) -> AnyArray:
@@ -39,15 +39,15 @@ def as_array(image: Image | AnyArray) -> AnyArray:
 
 def to_network(array: AnyArray) -> npt.NDArray[np.float32]:
     """[H, W, 3] in the depth of its dtype to float32 [3, H, W] in [-1, 1]."""
-    white = 1.0 if array.dtype == np.float32 else float(np.iinfo(array.dtype).max)  # type: ignore[type-var]
+    white = 1.0 if array.dtype == np.float32 else float(np.iinfo(array.dtype).max)
     return np.ascontiguousarray((array.astype(np.float32) * np.float32(2 / white) - 1).transpose(2, 0, 1))
 
 
-def from_network(pixels: npt.NDArray[np.float32], dtype: np.dtype[np.generic]) -> AnyArray:
+def from_network(pixels: npt.NDArray[np.float32], dtype: np.dtype[Any]) -> AnyArray:
     """float32 [3, H, W] in [-1, 1] to [H, W, 3] of uint8 or uint16 (rounded once, here) or float32 in 0..1; clipped."""
     if dtype == np.float32:
         return np.clip((pixels.transpose(1, 2, 0) + 1) / 2, 0, 1)
-    white = float(np.iinfo(dtype).max)  # type: ignore[type-var]
+    white = float(np.iinfo(dtype).max)
     quantised = np.empty((*pixels.shape[1:], 3), dtype)
     for row in range(0, pixels.shape[1], 256):  # in strips: no float copy of the whole picture
         strip = (pixels[:, row : row + 256].transpose(1, 2, 0) + 1) * np.float32(white / 2)

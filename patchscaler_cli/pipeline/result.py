@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -38,8 +38,8 @@ class UpscaleResult:
         dtype: the arithmetic used: "fp32", "fp16" or "bf16".
     """
 
-    pixels: npt.NDArray[np.generic]
-    coarse: npt.NDArray[np.generic]
+    pixels: npt.NDArray[Any]
+    coarse: npt.NDArray[Any]
     confidence: npt.NDArray[np.float32]
     patch_groups: npt.NDArray[np.int64]
     groups: tuple[GroupReport, ...]
@@ -60,7 +60,7 @@ class UpscaleResult:
         return _as_image(self.coarse)
 
 
-def _as_image(pixels: npt.NDArray[np.generic]) -> Image:
+def _as_image(pixels: npt.NDArray[Any]) -> Image:
     from PIL import Image as PillowImage
 
     if pixels.dtype == np.uint8:

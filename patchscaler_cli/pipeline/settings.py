@@ -97,7 +97,7 @@ class Progress(Protocol):
     """Where the pipeline reports how far it is; the command line draws it, everyone else ignores it."""
 
     def stage(self, name: str, total: int) -> None:
-        """A stage begins ("coarse": tiles, "retrieve", "diffuse": network evaluations, "blend": tiles) with `total` units."""
+        """A stage begins ("coarse": tiles, "diffuse": network evaluations) with `total` units."""
 
     def advance(self, units: int = 1) -> None:
         """So many more units of the current stage are done."""

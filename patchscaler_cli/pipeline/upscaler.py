@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from patchscaler_cli.errors import UsageError
 from patchscaler_cli.models.patchscaler import PatchScalerModel
 from patchscaler_cli.models.placement import place
 from patchscaler_cli.models.weights_file import load_weights
@@ -96,9 +97,11 @@ class Upscaler:
             dtype: auto, fp32, fp16 or bf16.
 
         Raises:
-            UsageError: if a name is unknown or the device is not there.
+            UsageError: if a name is unknown, both names are given, or the device is not there.
             PatchScalerError: if the weights file cannot be used.
         """
+        if model is not None and weights is not None:
+            raise UsageError("Give only one of --model and --weights: both say which weights are used.")
         choose_dtype(dtype, choose_device(device))  # refuse these before reading the file
         path = Path(weights) if weights is not None else find_weights(model or DEFAULT_MODEL)
         network, details = load_weights(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from patchscaler_cli.errors import UsageError
+from patchscaler_cli.errors import PatchScalerError, UsageError
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _FOLDERS = (_PACKAGE / "weights", _PACKAGE.parent / "weights")
@@ -24,10 +24,11 @@ def find_weights(model: str) -> Path:
 
     Raises:
         UsageError: if there is none of that name, with the names that there are.
+        PatchScalerError: if there are none at all.
     """
     found = bundled_weights()
+    if not found:
+        raise PatchScalerError("No weights are installed; give a weights file with --weights.")
     if model not in found:
-        raise UsageError(
-            f"--model must be one of {', '.join(found) or 'none (no weights are installed)'}, not {model!r}."
-        )
+        raise UsageError(f"--model must be one of {', '.join(found)}, not {model!r}.")
     return found[model]

@@ -21,10 +21,11 @@ from patchscaler_cli.models.patch_dit import PatchDiT
 from patchscaler_cli.models.patchscaler import PRESETS, ModelConfig
 from patchscaler_cli.models.placement import place
 from patchscaler_cli.models.texture import TextureClassifier, TextureEncoder
+from patchscaler_cli.models.weights_file import load_weights
 from patchscaler_cli.training.diffusion import PromptedDenoiser
 from patchscaler_cli.training.pairs import Pairs, draw_weights, make_pairs
 from patchscaler_cli.training.photos import Photos
-from patchscaler_cli.training.run import load_average, load_checkpoint
+from patchscaler_cli.training.run import fresh_checkpoint, load_average, load_checkpoint
 from patchscaler_cli.training.texture import ReferenceTextures, choose_textures
 
 
@@ -55,6 +56,23 @@ class RunFolder:
     def set_config(self, config: ModelConfig) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
         (self.path / "config.json").write_text(json.dumps(config.to_dict(), indent=1))
+
+    def begin_from(self, weights: Path) -> None:
+        """Start a new run from a weights file: its parts become the checkpoints of phases 1 to 3, at step 0.
+
+        The reference textures are chosen anew by the first phase that needs them: a weights file holds no pixels.
+        A run that has begun already is left as it is, so the same command resumes it.
+
+        Raises:
+            PatchScalerError: if the weights file cannot be used.
+        """
+        if (self.path / "config.json").exists():
+            return
+        model, _ = load_weights(weights)
+        self.set_config(model.config)
+        fresh_checkpoint(self.coarse, "coarse", model.coarse)
+        fresh_checkpoint(self.texture, "classifier", model.classifier)
+        fresh_checkpoint(self.diffusion, "denoiser", PromptedDenoiser(model.patch_dit, model.encoder))
 
     @property
     def coarse(self) -> Path:

@@ -87,7 +87,8 @@ class Trainee:
     def load_state(self, state: dict[str, Any]) -> None:
         self.module.load_state_dict(state["module"])
         self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        if state["optimizer"] is not None:
+            self.optimizer.load_state_dict(state["optimizer"])
         self.steps = state["steps"]
 
 
@@ -170,6 +171,13 @@ class Run:
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
         with self.checkpoint.with_suffix(".jsonl").open("a") as log:
             log.write(json.dumps(line) + "\n")
+
+
+def fresh_checkpoint(checkpoint: Path, name: str, module: nn.Module) -> None:
+    """Write a checkpoint at step 0 whose one trainee has the weights of `module` and no optimiser state yet."""
+    weights = module.state_dict()
+    trainee = {"module": weights, "average": weights, "optimizer": None, "steps": 0}
+    torch.save({"step": 0, "seconds": 0.0, "samples": 0, "trainees": {name: trainee}}, checkpoint)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

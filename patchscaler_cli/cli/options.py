@@ -1,0 +1,179 @@
+"""The options of `patchscaler upscale`, in the order and under the headings in which --help lists them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from patchscaler_cli.pipeline.settings import DEFAULT_SCALE, MAX_SCALE
+
+# typer's own checks of paths are off (`readable=False`): images/ and store/ look at the files and say more.
+
+_CALIBRATED = "as the model was calibrated"
+
+# ---- the picture and where it goes ----------------------------------------------------------------------------------
+
+Source = Annotated[
+    Path,
+    typer.Argument(
+        metavar="IN", readable=False, help="The picture: PNG, JPEG, WebP, TIFF, BMP or AVIF. It is never changed."
+    ),
+]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", "-o", metavar="OUT", readable=False,
+        help="Where to write; the ending chooses the format.",
+        show_default="beside the input, such as photo_x4.png",
+    ),
+]  # fmt: skip
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists already.")]
+
+# ---- size -----------------------------------------------------------------------------------------------------------
+
+_size = "Size (one of --scale, --width/--height, --long-edge)"
+Scale = Annotated[
+    float | None,
+    typer.Option(
+        "--scale", "-s",
+        help=f"How many times as wide and high, 1 to {MAX_SCALE:g}; fractions too.",
+        show_default=f"{DEFAULT_SCALE:g}",
+        rich_help_panel=_size,
+    ),
+]  # fmt: skip
+Width = Annotated[
+    int | None,
+    typer.Option(help="Output width in pixels; the height follows unless it is given too.", rich_help_panel=_size),
+]
+Height = Annotated[
+    int | None,
+    typer.Option(help="Output height in pixels; the width follows unless it is given too.", rich_help_panel=_size),
+]
+LongEdge = Annotated[
+    int | None,
+    typer.Option(help="Length in pixels of the longer output side; the other follows.", rich_help_panel=_size),
+]
+
+# ---- quality against time -------------------------------------------------------------------------------------------
+
+_quality = "Quality against time"
+Fidelity = Annotated[
+    float | None,
+    typer.Option(
+        help="0 to 1. Raise it where invented texture disturbs, as on text and faces; 1 is the coarse image alone.",
+        show_default=_CALIBRATED,
+        rich_help_panel=_quality,
+    ),
+]
+CoarseOnly = Annotated[
+    bool,
+    typer.Option(
+        "--coarse-only",
+        help="Leave the diffusion out: several times faster and softer, and nothing is invented.",
+        rich_help_panel=_quality,
+    ),
+]
+Steps = Annotated[
+    int | None,
+    typer.Option(
+        help="Sampling steps of the hardest patches, 1 to 1000; easier ones take fewer in proportion. "
+        "The time grows with them.",
+        show_default=_CALIBRATED,
+        rich_help_panel=_quality,
+    ),
+]
+Groups = Annotated[
+    int | None,
+    typer.Option(
+        help="How many groups of difficulty the patches are sorted into; 1 treats all as the hardest and is slowest.",
+        show_default=_CALIBRATED,
+        rich_help_panel=_quality,
+    ),
+]
+NoTexture = Annotated[
+    bool,
+    typer.Option(
+        "--no-texture",
+        help="Leave the texture prompt out: slightly faster; shows what the prompt contributes.",
+        rich_help_panel=_quality,
+    ),
+]
+Seed = Annotated[
+    int,
+    typer.Option(
+        help="Of the sampling noise: the same seed gives the same picture, another one other fine texture.",
+        rich_help_panel=_quality,
+    ),
+]
+
+# ---- model and machine ----------------------------------------------------------------------------------------------
+
+_machine = "Model and machine"
+Model = Annotated[
+    str | None,
+    typer.Option(help="Name of the model.", show_default="the best for the device", rich_help_panel=_machine),
+]
+Weights = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        readable=False,
+        help="Your own weights file (.safetensors, as `patchscaler train` exports it) in place of a named model.",
+        rich_help_panel=_machine,
+    ),
+]
+Device = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|cpu|cuda[:N]|mps",
+        help="What computes; auto takes a GPU if there is one.",
+        rich_help_panel=_machine,
+    ),
+]
+Dtype = Annotated[
+    Literal["auto", "fp32", "fp16", "bf16"],
+    typer.Option(
+        help="Arithmetic; auto takes the fastest that suits the device. Choose fp32 to compare results exactly.",
+        rich_help_panel=_machine,
+    ),
+]
+Tile = Annotated[
+    int,
+    typer.Option(
+        help="Side of a tile in input pixels, at least 16. Lower it if memory runs out: the result stays the same.",
+        rich_help_panel=_machine,
+    ),
+]
+BatchSize = Annotated[
+    int,
+    typer.Option(
+        help="Patches computed together. Lower it if memory runs out, raise it on a large GPU: the result stays the same.",
+        rich_help_panel=_machine,
+    ),
+]
+
+# ---- report ---------------------------------------------------------------------------------------------------------
+
+_report = "Report"
+SaveConfidence = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        readable=False,
+        help="Also write where the coarse model is sure (white) and where not (black): a grey picture of the input's size.",
+        rich_help_panel=_report,
+    ),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run", help="Say what would be done and how much memory it takes; write nothing.", rich_help_panel=_report
+    ),
+]
+Json = Annotated[
+    bool,
+    typer.Option("--json", help="Print the report as one JSON object on stdout, for scripts.", rich_help_panel=_report),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.", rich_help_panel=_report)]

@@ -1,0 +1,90 @@
+"""How far the work is, on stderr: bars on a terminal, plain lines in a log, nothing when quiet."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+from patchscaler_cli.pipeline.settings import NoProgress, Progress
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
+UNITS = {"coarse": "tiles", "retrieve": "patches", "diffuse": "patch evaluations", "blend": "tiles"}
+"""What each stage of the pipeline counts."""
+SECONDS_BETWEEN_LINES = 10.0
+
+
+@contextmanager
+def progress_display(quiet: bool) -> Iterator[Progress]:
+    """The display that fits stderr, for as long as the block runs."""
+    if quiet:
+        yield NoProgress()
+    elif sys.stderr.isatty():
+        with _bars() as bars:
+            yield BarProgress(bars)
+    else:
+        yield LineProgress()
+
+
+def _bars() -> Bars:
+    # rich takes a tenth of a second to import, which --help should not wait for.
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (
+        TextColumn("{task.description:<8}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[unit]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    return Bars(*columns, console=Console(stderr=True))
+
+
+class BarProgress:
+    """One bar for each stage, with the time it still needs."""
+
+    def __init__(self, bars: Bars) -> None:
+        self._bars = bars
+        self._current: TaskID | None = None
+
+    def stage(self, name: str, total: int) -> None:
+        """Begin a new bar."""
+        self._current = self._bars.add_task(name, total=total, unit=UNITS.get(name, "steps"))
+
+    def advance(self, units: int = 1) -> None:
+        """Move the current bar."""
+        if self._current is not None:
+            self._bars.advance(self._current, units)
+
+
+class LineProgress:
+    """A line when a stage begins and one every ten seconds while it lasts: made for logs."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._name, self._total, self._done = "", 0, 0
+        self._next_line = 0.0
+
+    def stage(self, name: str, total: int) -> None:
+        """Begin a stage and say so."""
+        self._name, self._total, self._done = name, total, 0
+        self._next_line = self._clock() + SECONDS_BETWEEN_LINES
+        typer.echo(f"{name}: {total} {UNITS.get(name, 'steps')}", err=True)
+
+    def advance(self, units: int = 1) -> None:
+        """Count, and say so if the last line is old enough."""
+        self._done += units
+        if self._clock() >= self._next_line:
+            self._next_line = self._clock() + SECONDS_BETWEEN_LINES
+            typer.echo(f"{self._name}: {self._done} of {self._total} {UNITS.get(self._name, 'steps')}", err=True)
