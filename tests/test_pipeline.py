@@ -96,9 +96,10 @@ def test_the_output_has_exactly_the_size_asked_for(
 
 
 def test_the_mean_colour_of_every_block_is_the_coarse_images(upscaler: Upscaler, picture: Picture) -> None:
-    def blocks(pixels: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    def blocks(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
         low = pixels.astype(np.float64)[:192, :256]
-        return low.reshape(6, 32, 8, 32, 3).mean((1, 3))
+        means: npt.NDArray[Any] = low.reshape(6, 32, 8, 32, 3).mean((1, 3))
+        return means
 
     smooth = np.asarray(Image.fromarray(picture).resize((71, 53)), np.float32) / 255 * 0.4 + 0.3  # nothing is clipped
     result = upscaler.upscale(smooth, UpscaleSettings(groups=1))
@@ -149,7 +150,7 @@ def test_the_report_adds_up(upscaler: Upscaler, picture: Picture) -> None:
 
 @pytest.mark.parametrize(("dtype", "white"), [(np.uint8, 255), (np.uint16, 65535), (np.float32, 1)])
 def test_the_result_has_the_depth_of_the_input(upscaler: Upscaler, dtype: type, white: int) -> None:
-    ramp = (np.linspace(0.1, 0.9, 40)[None, :, None] * np.ones((20, 1, 3)) * white).astype(dtype)
+    ramp: npt.NDArray[Any] = (np.linspace(0.1, 0.9, 40)[None, :, None] * np.ones((20, 1, 3)) * white).astype(dtype)
     result = upscaler.upscale(ramp, UpscaleSettings(coarse_only=True))
     assert result.pixels.dtype == dtype
 

@@ -50,7 +50,7 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
         inputs = 2 * wide
     squeeze |= {f"lin{i}": torch.ones(width) for i, width in enumerate((64, 128, 256, 384, 384, 512, 512))}
     save_file(squeeze, folder / "squeeze.safetensors")
-    alex = {}
+    alex: dict[str, torch.Tensor] = {}
     for number, (outputs, inputs, size) in enumerate(
         [(64, 3, 11), (192, 64, 5), (384, 192, 3), (256, 384, 3), (256, 256, 3)], 1
     ):
