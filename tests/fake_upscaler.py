@@ -42,13 +42,18 @@ class FakeUpscaler:
         return UpscalePlan(new_width, new_height, 1, 2, 30, 60, 100 * 2**20)
 
     def upscale(
-        self, image: npt.NDArray[np.generic], settings: UpscaleSettings, *, progress: Progress | None = None
+        self,
+        image: npt.NDArray[np.generic],
+        settings: UpscaleSettings,
+        *,
+        keep_coarse: bool = True,
+        progress: Progress | None = None,
     ) -> UpscaleResult:
         self.asked.append(settings)
         if self.raises is not None:
             raise self.raises
         progress = progress or NoProgress()
-        progress.stage("coarse", 1)
+        progress.begin("coarse", 1)
         height, width = image.shape[:2]
         new_width, new_height = settings.output_size(width, height)
         rows = np.arange(new_height) * height // new_height
@@ -56,10 +61,10 @@ class FakeUpscaler:
         pixels = image[rows][:, columns]
         if pixels.ndim == 2:
             pixels = np.stack([pixels] * 3, axis=2)
-        progress.advance()
+        progress.advance("coarse")
         return UpscaleResult(
             pixels=pixels,
-            coarse=pixels,
+            kept_coarse=None,
             confidence=np.full((height, width), 0.5, np.float32),
             patch_groups=np.zeros((5, 6), np.int64),
             groups=(GroupReport(0.05, 1, 20), GroupReport(0.2, 2, 10)),

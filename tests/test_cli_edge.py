@@ -115,24 +115,24 @@ def test_every_option_of_upscale_has_help(run_cli: RunCli, monkeypatch: pytest.M
 def test_log_gets_a_line_for_each_stage_and_one_every_ten_seconds(capsys: pytest.CaptureFixture[str]) -> None:
     times = iter((0.0, 5.0, 11.0, 11.0, 15.0, 22.0, 22.0))  # asked once for an advance, again where it says a line
     progress = LineProgress(clock=lambda: next(times))
-    progress.stage("diffuse", 100)
+    progress.begin("diffuse", 100)
     for _ in range(4):
-        progress.advance(10)
+        progress.advance("diffuse", 10)
     assert capsys.readouterr().err.splitlines() == [
-        "diffuse: 100 patch evaluations",
-        "diffuse: 20 of 100 patch evaluations",
-        "diffuse: 40 of 100 patch evaluations",
+        "diffuse: 100 patches",
+        "diffuse: 20 of 100 patches",
+        "diffuse: 40 of 100 patches",
     ]
 
 
 def test_terminal_gets_a_bar_for_each_stage() -> None:
     bars = Bars(console=Console(file=io.StringIO()))
     progress = BarProgress(bars)
-    progress.stage("coarse", 4)
-    progress.advance(4)
-    progress.stage("blend", 8)
-    progress.advance()
+    progress.begin("coarse", 4)
+    progress.begin("diffuse", 8)
+    progress.advance("diffuse")
+    progress.advance("coarse", 4)
     assert [(task.description, task.completed, task.total) for task in bars.tasks] == [
         ("coarse", 4, 4),
-        ("blend", 1, 8),
+        ("diffuse", 1, 8),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 
 from patchscaler_cli.errors import UsageError
+from patchscaler_cli.pipeline.canvas import Canvas
 from patchscaler_cli.pipeline.settings import UpscaleSettings
 from patchscaler_cli.pipeline.upscaler import Upscaler
 from tests.small_model import small_upscaler
@@ -178,20 +180,54 @@ def test_the_plan_bounds_the_evaluations(upscaler: Upscaler, picture: Picture) -
 def test_progress_reports_every_unit_that_it_announces(upscaler: Upscaler, picture: Picture) -> None:
     class Recorder:
         def __init__(self) -> None:
-            self.totals: list[tuple[str, int]] = []
-            self.done: list[int] = []
+            self.totals: dict[str, int] = {}
+            self.done = Counter[str]()
 
-        def stage(self, name: str, total: int) -> None:
-            self.totals.append((name, total))
-            self.done.append(0)
+        def begin(self, stage: str, total: int) -> None:
+            self.totals[stage] = total
 
-        def advance(self, units: int = 1) -> None:
-            self.done[-1] += units
+        def advance(self, stage: str, units: int = 1) -> None:
+            self.done[stage] += units
 
     recorder = Recorder()
     upscaler.upscale(picture, UpscaleSettings(tile=16), progress=recorder)
-    assert [name for name, _ in recorder.totals] == ["coarse", "diffuse"]
-    assert [total for _, total in recorder.totals] == recorder.done
+    assert list(recorder.totals) == ["coarse", "diffuse"]
+    assert recorder.totals == recorder.done
+
+
+@pytest.mark.parametrize("pixels", [1, 224 * 320, 10**9])
+@pytest.mark.parametrize("scale", [4.0, 3.0, 6.5])
+def test_streaming_in_bands_of_any_height_gives_the_same_picture(
+    upscaler: Upscaler, picture: Picture, monkeypatch: pytest.MonkeyPatch, pixels: int, scale: float
+) -> None:
+    tall = np.concatenate((picture, picture[::-1], picture))[:130, :40]
+    usual = upscaler.upscale(tall, UpscaleSettings(scale=scale))
+    monkeypatch.setattr("patchscaler_cli.pipeline.network_pass.BAND_PIXELS", pixels)
+    streamed = upscaler.upscale(tall, UpscaleSettings(scale=scale, tile=24))
+    assert _difference(streamed.pixels, usual.pixels) <= 1
+    assert _difference(streamed.coarse, usual.coarse) <= 1
+    assert np.array_equal(streamed.patch_groups, usual.patch_groups)
+    assert np.allclose(streamed.confidence, usual.confidence, atol=1e-4)
+
+
+def test_a_canvas_fed_row_by_row_is_pillows_lanczos() -> None:
+    rows = np.random.default_rng(0).random((3, 97, 60), np.float32) * 2 - 1
+    canvas = Canvas((97, 60), (41, 33), np.dtype(np.float32))
+    for top in range(0, 97, 5):
+        canvas.add(rows[:, top : top + 5])
+    whole = [np.asarray(Image.fromarray(plane).resize((33, 41), Image.Resampling.LANCZOS)) for plane in rows]
+    assert np.allclose(canvas.pixels, np.clip((np.stack(whole, -1) + 1) / 2, 0, 1), atol=1e-5)
+
+
+def test_a_large_canvas_lies_on_disk_and_holds_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = np.random.default_rng(0).random((3, 8, 9), np.float32) * 2 - 1
+    in_memory = Canvas((8, 9), (8, 9), np.dtype(np.uint8))
+    monkeypatch.setattr("patchscaler_cli.pipeline.canvas.MAPPED_BYTES", 100)
+    on_disk = Canvas((8, 9), (8, 9), np.dtype(np.uint8))
+    for canvas in (in_memory, on_disk):
+        canvas.add(rows)
+    assert isinstance(on_disk.pixels, np.memmap)
+    assert np.array_equal(in_memory.pixels, on_disk.pixels)
 
 
 @pytest.mark.parametrize(("name", "words"), [("gpu", "--device must be"), ("cuda:99", "CUDA devices")])

@@ -64,8 +64,8 @@ def test_blending_patches_of_one_picture_gives_that_picture(rows: int, columns: 
     canvas = np.zeros_like(picture)
     for r in range(rows):
         for c in range(columns):
-            patch = picture[:, r * step : r * step + size, c * step : c * step + size]
-            add_patch(canvas, patch, (r, rows), (c, columns), step, overlap)
+            place = (slice(None), slice(r * step, r * step + size), slice(c * step, c * step + size))
+            add_patch(canvas[place], picture[place], (r, rows), (c, columns), overlap)
     assert np.allclose(canvas, picture, atol=1e-6)
 
 

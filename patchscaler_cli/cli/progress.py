@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
-UNITS = {"coarse": "tiles", "retrieve": "patches", "diffuse": "patch evaluations", "blend": "tiles"}
+UNITS = {"coarse": "tiles", "diffuse": "patches"}
 """What each stage of the pipeline counts."""
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -56,16 +56,15 @@ class BarProgress:
 
     def __init__(self, bars: Bars) -> None:
         self._bars = bars
-        self._current: TaskID | None = None
+        self._tasks: dict[str, TaskID] = {}
 
-    def stage(self, name: str, total: int) -> None:
-        """Begin a new bar."""
-        self._current = self._bars.add_task(name, total=total, unit=UNITS.get(name, "steps"))
+    def begin(self, stage: str, total: int) -> None:
+        """Begin a new bar; a stage's bar of an earlier pass stays as it is."""
+        self._tasks[stage] = self._bars.add_task(stage, total=total, unit=UNITS.get(stage, "steps"))
 
-    def advance(self, units: int = 1) -> None:
-        """Move the current bar."""
-        if self._current is not None:
-            self._bars.advance(self._current, units)
+    def advance(self, stage: str, units: int = 1) -> None:
+        """Move a stage's bar."""
+        self._bars.advance(self._tasks[stage], units)
 
 
 class LineProgress:
@@ -73,18 +72,19 @@ class LineProgress:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._name, self._total, self._done = "", 0, 0
+        self._totals: dict[str, int] = {}
+        self._done: dict[str, int] = {}
         self._next_line = 0.0
 
-    def stage(self, name: str, total: int) -> None:
+    def begin(self, stage: str, total: int) -> None:
         """Begin a stage and say so."""
-        self._name, self._total, self._done = name, total, 0
+        self._totals[stage], self._done[stage] = total, 0
         self._next_line = self._clock() + SECONDS_BETWEEN_LINES
-        typer.echo(f"{name}: {total} {UNITS.get(name, 'steps')}", err=True)
+        typer.echo(f"{stage}: {total} {UNITS.get(stage, 'steps')}", err=True)
 
-    def advance(self, units: int = 1) -> None:
+    def advance(self, stage: str, units: int = 1) -> None:
         """Count, and say so if the last line is old enough."""
-        self._done += units
+        self._done[stage] += units
         if self._clock() >= self._next_line:
             self._next_line = self._clock() + SECONDS_BETWEEN_LINES
-            typer.echo(f"{self._name}: {self._done} of {self._total} {UNITS.get(self._name, 'steps')}", err=True)
+            typer.echo(f"{stage}: {self._done[stage]} of {self._totals[stage]} {UNITS.get(stage, 'steps')}", err=True)

@@ -103,7 +103,7 @@ def upscale(
         return
 
     with progress_display(quiet) as progress:
-        result = upscaler.upscale(picture.pixels, settings, progress=progress)
+        result = upscaler.upscale(picture.pixels, settings, keep_coarse=False, progress=progress)
     computed = time.perf_counter()
     _warn(write_picture(target, picture.enlarged(result.pixels)), quiet)
     if save_confidence is not None:

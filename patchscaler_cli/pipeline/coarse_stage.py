@@ -1,56 +1,91 @@
-"""Stage 1: the coarse model over tiles of the LR image."""
+"""Stage 1: the coarse model over tiles of the LR picture, row of tiles by row of tiles."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from patchscaler_cli.models.coarse import CoarseModel
+from patchscaler_cli.pipeline.colour import REACH, enlarged_low_pass, reduced
+from patchscaler_cli.pipeline.pixels import AnyArray, to_network
 from patchscaler_cli.tiling.grid import reflected, tiles
+from patchscaler_cli.tiling.rows import Rows, RowWindow
 
 
-@torch.inference_mode()
-def restore_coarse(
-    model: CoarseModel,
-    lr: npt.NDArray[np.float32],
-    extent: tuple[int, int],
-    tile: int,
-    device: torch.device,
-    advance: Callable[[int], None] = lambda tiles: None,
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Run the coarse model tile by tile; the result does not depend on the tiles.
+class CoarseStage:
+    """The coarse image of one picture, made from the top down as it is asked for.
 
     Every tile is given a halo as wide as the model's receptive field, of real pixels where there are any and of
-    reflected ones only beyond the image's true border.
+    reflected ones only beyond the picture's true border, so the result does not depend on the tiles.
 
-    Args:
-        model: on `device`, in the dtype to compute in.
-        lr: the LR image [3, h, w] in [-1, 1].
-        extent: height and width (LR pixels, at least h and w) to restore; beyond the image it is continued by reflection.
-        tile: side of a tile in LR pixels.
-        advance: called with 1 after every tile.
-
-    Returns:
-        The coarse image [3, 4 * extent height, 4 * extent width], about [-1, 1], and the confidence map
-        [extent height, extent width] in (0, 1), both in host memory.
+    Attributes:
+        rows: window on the coarse image [3, 4 * extent height, 4 * extent width], about [-1, 1]; finished down to
+            `finished` LR rows.
+        confidence: the confidence map [extent height, extent width] in (0, 1), valid as far down as rows are made.
+        finished: LR rows whose coarse image is made and held to the LR picture's colour.
     """
-    scale, halo = model.config.scale, model.config.halo
-    image = np.empty((3, extent[0] * scale, extent[1] * scale), np.float32)
-    confidence = np.empty(extent, np.float32)
-    for part in tiles(*extent, tile):
-        rows = reflected(part.top - halo, part.bottom + halo, lr.shape[1])
-        columns = reflected(part.left - halo, part.right + halo, lr.shape[2])
-        padded = torch.from_numpy(lr[:, rows[:, None], columns[None]])[None]
-        padded = padded.to(device).contiguous(memory_format=torch.channels_last)
-        restored, logit = model(padded)
-        sure = torch.sigmoid(logit[0, 0, halo:-halo, halo:-halo])
-        inner = slice(halo * scale, -halo * scale)
-        top, left = part.top * scale, part.left * scale
-        bottom, right = part.bottom * scale, part.right * scale
-        image[:, top:bottom, left:right] = restored[0, :, inner, inner].cpu().numpy()
-        confidence[part.top : part.bottom, part.left : part.right] = sure.cpu().numpy()
-        advance(1)
-    return image, confidence
+
+    def __init__(
+        self,
+        model: CoarseModel,
+        picture: AnyArray,
+        extent: tuple[int, int],
+        tile: int,
+        device: torch.device,
+        advance: Callable[[int], None] = lambda tiles: None,
+    ) -> None:
+        """Prepare; nothing is computed yet.
+
+        Args:
+            model: on `device`, in the dtype to compute in.
+            picture: the LR picture [h, w, 3]: uint8, uint16, or float32 in 0..1.
+            extent: LR rows and columns to restore, at least h and w; beyond the picture it is continued by reflection.
+            tile: side of a tile in LR pixels.
+            advance: called with 1 after every tile.
+        """
+        self.model, self.picture, self.extent, self.tile = model, picture, extent, tile
+        self.device, self.advance, self.scale = device, advance, model.config.scale
+        self.rows = RowWindow(3, extent[1] * self.scale)
+        self.confidence = np.empty(extent, np.float32)
+        self.finished = 0
+        self._difference = RowWindow(3, extent[1])  # LR picture minus reduced coarse image
+
+    def finish(self, bottom: int) -> None:
+        """Make the coarse image down to LR row `bottom`."""
+        while self._difference.stop < min(bottom + REACH, self.extent[0]):
+            self._restore_row_of_tiles()
+        if bottom > self.finished:
+            drift = enlarged_low_pass(self._difference, self.finished, bottom, self.extent[0], self.scale)
+            self.rows.view(self.finished * self.scale, bottom * self.scale)[:] += drift
+            self.finished = bottom
+            self._difference.drop(max(bottom - REACH, 0))
+
+    @torch.inference_mode()
+    def _restore_row_of_tiles(self) -> None:
+        scale, halo, top = self.scale, self.model.config.halo, self._difference.stop
+        bottom = min(top + self.tile, self.extent[0])
+        image = np.empty((3, (bottom - top) * scale, self.extent[1] * scale), np.float32)
+        for part in tiles(bottom - top, self.extent[1], self.tile):
+            padded = torch.from_numpy(self._cut(top - halo, bottom + halo, part.left - halo, part.right + halo))[None]
+            padded = padded.to(self.device).contiguous(memory_format=torch.channels_last)
+            restored, logit = self.model(padded)
+            inner = slice(halo * scale, -halo * scale)
+            image[:, :, part.left * scale : part.right * scale] = restored[0, :, inner, inner].cpu().numpy()
+            sure = torch.sigmoid(logit[0, 0, halo:-halo, halo:-halo])
+            self.confidence[top:bottom, part.left : part.right] = sure.cpu().numpy()
+            self.advance(1)
+        self.rows.append(image)
+        self._difference.append(self._cut(top, bottom, 0, self.extent[1]) - reduced(image, scale))
+
+    def _cut(self, top: int, bottom: int, left: int, right: int) -> Rows:
+        """A rectangle of the LR picture continued by reflection [3, bottom - top, right - left], in [-1, 1]."""
+        rows = reflected(top, bottom, self.picture.shape[0])
+        columns = reflected(left, right, self.picture.shape[1])
+        return to_network(self.picture[rows[:, None], columns[None]])
+
+
+def tile_count(extent: tuple[int, int], tile: int) -> int:
+    """Tiles of a picture of `extent` LR rows and columns."""
+    return sum(1 for _ in tiles(*extent, tile))

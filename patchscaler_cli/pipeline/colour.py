@@ -1,51 +1,60 @@
 """Colour cannot drift: the low-pass part of what the networks make is held to what they were given (design, section 2).
 
-Differences are formed, low-passed and taken off at LR resolution: a Gaussian of 2 LR pixels is one of 8 HR pixels.
+Differences are formed and low-passed at LR resolution, where a Gaussian of 2 pixels is one of 8 HR pixels, and come
+back to HR resolution by bilinear interpolation. All of it works on rows, so that pictures of any height stream through.
 """
 
 from __future__ import annotations
 
 import math
 
-import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+
+from patchscaler_cli.tiling.rows import Rows, RowWindow
 
 LOW_PASS_SIGMA = 2.0
 """Standard deviation in LR pixels of the Gaussian that parts colour from detail."""
 
-STRIP = 64
-"""LR rows that are brought up to HR resolution together."""
+RADIUS = math.ceil(3 * LOW_PASS_SIGMA)
+
+REACH = RADIUS + 1
+"""LR rows above and below a row that its enlarged low-pass part depends on: the Gaussian's radius, one for bilinear."""
 
 
-def low_pass(image: Tensor) -> Tensor:
-    """Blur [C, h, w] with a Gaussian of LOW_PASS_SIGMA, cut off at three deviations; the border pixel is repeated."""
-    radius = math.ceil(3 * LOW_PASS_SIGMA)
-    taps = torch.exp(-(torch.arange(-radius, radius + 1.0) ** 2) / (2 * LOW_PASS_SIGMA**2))
-    taps /= taps.sum()
-    padded = F.pad(image[:, None], (radius,) * 4, mode="replicate")  # (C, 1, h + 2r, w + 2r)
-    return F.conv2d(F.conv2d(padded, taps.view(1, 1, 1, -1)), taps.view(1, 1, -1, 1))[:, 0]
+def enlarged_low_pass(difference: RowWindow, top: int, bottom: int, height: int, scale: int) -> Rows:
+    """The low-pass part of an LR-sized difference, at HR resolution, for some of its rows.
 
-
-def add_low_pass(canvas: npt.NDArray[np.float32], difference: Tensor, scale: int = 4) -> None:
-    """Add the low-pass part of an LR-sized difference to an HR canvas, bilinearly enlarged.
+    The picture's border pixels are repeated beyond its true borders.
 
     Args:
-        canvas: [3, scale * h, scale * w], changed in place, a strip of rows at a time.
-        difference: [3, h, w].
+        difference: window on [C, height, w] that holds REACH rows above `top` and below `bottom`, as far as there are.
+        top: first LR row.
+        bottom: the LR row after the last.
+        height: LR rows of the whole picture.
+        scale: HR pixels to an LR pixel.
+
+    Returns:
+        [C, (bottom - top) * scale, w * scale]; the same whichever rows are asked for together.
     """
-    smooth = low_pass(difference)
-    height = smooth.shape[1]
-    for top in range(0, height, STRIP):
-        bottom = min(top + STRIP, height)
-        above, below = max(top - 1, 0), min(bottom + 1, height)  # bilinear looks one row up and down
-        enlarged = F.interpolate(smooth[None, :, above:below], scale_factor=scale, mode="bilinear", align_corners=False)
-        strip = enlarged[0, :, (top - above) * scale : (bottom - above) * scale]
-        canvas[:, top * scale : bottom * scale] += strip.numpy()
+    above, below = max(top - 1, 0), min(bottom + 1, height)  # bilinear looks one row up and down
+    smooth = _low_pass(difference, above, below, height)
+    enlarged = F.interpolate(smooth[None], scale_factor=scale, mode="bilinear", align_corners=False)[0]
+    rows: Rows = enlarged[:, (top - above) * scale : (bottom - above) * scale].numpy()
+    return rows
 
 
-def reduced(canvas: npt.NDArray[np.float32], scale: int = 4) -> Tensor:
-    """The mean of every scale x scale block of an HR canvas [3, H, W]: [3, H / scale, W / scale]."""
-    return F.avg_pool2d(torch.from_numpy(canvas), scale)
+def _low_pass(image: RowWindow, top: int, bottom: int, height: int) -> torch.Tensor:
+    """Rows `top` to `bottom` of the Gaussian-blurred picture [C, bottom - top, w]."""
+    taps = torch.exp(-(torch.arange(-RADIUS, RADIUS + 1.0) ** 2) / (2 * LOW_PASS_SIGMA**2))
+    taps /= taps.sum()
+    first, last = max(top - RADIUS, 0), min(bottom + RADIUS, height)
+    rows = torch.from_numpy(image.view(first, last))[:, None]  # (C, 1, rows, w)
+    rows = F.pad(rows, (RADIUS, RADIUS, RADIUS - (top - first), RADIUS - (last - bottom)), mode="replicate")
+    return F.conv2d(F.conv2d(rows, taps.view(1, 1, 1, -1)), taps.view(1, 1, -1, 1))[:, 0]
+
+
+def reduced(rows: Rows, scale: int) -> Rows:
+    """The mean of every scale x scale block of HR rows [C, n * scale, w * scale]: [C, n, w]."""
+    means: Rows = F.avg_pool2d(torch.from_numpy(rows), scale).numpy()
+    return means

@@ -1,4 +1,4 @@
-"""Stage 2: the patches of the coarse image, refined group by group and blended into a canvas of residuals."""
+"""Stage 2: patches of the coarse image, refined group by group and blended into rows of residuals."""
 
 from __future__ import annotations
 
@@ -16,71 +16,91 @@ from patchscaler_cli.sampling.groups import GroupLadder
 from patchscaler_cli.tiling.blending import add_patch
 from patchscaler_cli.tiling.grid import PatchGrid
 from patchscaler_cli.tiling.noise import position_noise
+from patchscaler_cli.tiling.rows import RowWindow
 
 
 class DiffusionStage:
-    """Refines one coarse image.
+    """Refines the patches of one coarse image, some rows of patches at a time.
 
     Attributes:
-        seconds_retrieving: wall-clock seconds spent on the texture prompt.
-        seconds_blending: wall-clock seconds spent on blending.
+        rows: window on the blended residual x_0 - y_0 [3, 4 * extent height, 4 * extent width]; zero where patches keep
+            the coarse image.
+        network_evaluations: how many times a patch went through the Patch-DiT so far.
+        seconds_retrieving: wall-clock seconds spent on the texture prompt so far.
+        seconds_blending: wall-clock seconds spent on blending so far.
     """
 
     def __init__(
-        self, model: PatchScalerModel, device: torch.device, coarse: npt.NDArray[np.float32], grid: PatchGrid, seed: int
+        self,
+        model: PatchScalerModel,
+        device: torch.device,
+        coarse: RowWindow,
+        grid: PatchGrid,
+        ladder: GroupLadder,
+        *,
+        seed: int,
+        batch_size: int,
+        texture: bool,
+        advance: Callable[[int], None] = lambda patches: None,
     ) -> None:
-        """Prepare for a coarse image [3, 4 * extent height, 4 * extent width] in [-1, 1] that the grid covers exactly."""
-        self.model = model
-        self.device = device
-        self.coarse = coarse
-        self.grid = grid
-        self.seed = seed
+        """Prepare for a coarse image whose window holds the rows that are asked for.
+
+        Args:
+            coarse: window on the coarse image [3, 4 * extent height, 4 * extent width] in [-1, 1].
+            ladder: the groups' settings.
+            seed: of the noise.
+            batch_size: most patches in the network together.
+            texture: whether to use the texture prompt.
+            advance: called with the number of patches just finished.
+        """
+        self.model, self.device, self.coarse, self.grid, self.ladder = model, device, coarse, grid, ladder
+        self.seed, self.batch_size, self.texture, self.advance = seed, batch_size, texture, advance
         self.scale = model.config.coarse.scale
         self.size = model.config.patch_dit.patch
+        self.rows = RowWindow(3, grid.extent[1] * self.scale)
+        self.network_evaluations = 0
         self.seconds_retrieving = 0.0
         self.seconds_blending = 0.0
 
     @torch.inference_mode()
-    def refine(
-        self,
-        patch_groups: npt.NDArray[np.int64],
-        ladder: GroupLadder,
-        batch_size: int,
-        texture: bool,
-        advance: Callable[[int], None] = lambda evaluations: None,
-    ) -> tuple[npt.NDArray[np.float32], int]:
-        """Sample every patch as its group [rows, columns] says.
+    def refine(self, first: int, patch_groups: npt.NDArray[np.int64]) -> None:
+        """Sample rows of patches and add them to the window.
 
-        Returns:
-            The blended residual x_0 - y_0, the coarse image's shape (zero where patches keep the coarse image), and
-            the count of network evaluations.
+        Args:
+            first: index of the first row of patches.
+            patch_groups: group of every patch of these rows [n, columns].
         """
-        canvas = np.zeros_like(self.coarse)
-        step, overlap = (self.grid.size - self.grid.overlap) * self.scale, self.grid.overlap * self.scale
+        steps = np.array([group.steps for group in self.ladder.groups])
+        self.advance(int((steps[patch_groups] == 0).sum()))  # those never come up in the loop
+        bottom = (int(self.grid.tops[first + len(patch_groups) - 1]) + self.grid.size) * self.scale
+        missing = bottom - self.rows.stop
+        self.rows.append(np.zeros((3, missing, self.grid.extent[1] * self.scale), np.float32))
+        offset = first * self.grid.columns  # patches are numbered row by row over the whole grid
+        self.network_evaluations += sample_groups(
+            self.model.patch_dit,
+            lambda patches: self._load(patches + offset),
+            lambda patches, residual: self._blend(patches + offset, residual),
+            patch_groups.ravel(),
+            self.ladder,
+            self.batch_size,
+        )
 
-        def emit(patches: npt.NDArray[np.int64], residual: Tensor) -> None:
-            refined = residual.cpu().numpy()
-            begin = time.perf_counter()
-            for patch, pixels in zip(patches, refined, strict=True):
-                row, column = divmod(int(patch), self.grid.columns)
-                add_patch(canvas, pixels, (row, self.grid.rows), (column, self.grid.columns), step, overlap)
-            self.seconds_blending += time.perf_counter() - begin
+    def _corners(self, patches: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """First HR row and column of patches by their numbers."""
+        rows, columns = np.divmod(patches, self.grid.columns)
+        return self.grid.tops[rows] * self.scale, self.grid.lefts[columns] * self.scale
 
-        evaluations = sample_groups(
-            self.model.patch_dit, lambda patches: self._load(patches, texture), emit,
-            patch_groups.ravel(), ladder, batch_size, advance,
-        )  # fmt: skip
-        return canvas, evaluations
-
-    def _load(self, patches: npt.NDArray[np.int64], texture: bool) -> PatchInputs:
-        """Coarse pixels, noise and texture prompt of patches by their row-major numbers."""
-        tops = self.grid.tops[patches // self.grid.columns] * self.scale
-        lefts = self.grid.lefts[patches % self.grid.columns] * self.scale
-        cut = np.stack([self.coarse[:, y : y + self.size, x : x + self.size] for y, x in zip(tops, lefts, strict=True)])
-        coarse = torch.from_numpy(cut).to(self.device)
+    def _load(self, patches: npt.NDArray[np.int64]) -> PatchInputs:
+        """Coarse pixels, noise and texture prompt of patches."""
+        tops, lefts = self._corners(patches)
+        cut = [
+            self.coarse.view(int(top), int(top) + self.size)[:, :, left : left + self.size]
+            for top, left in zip(tops, lefts, strict=True)
+        ]
+        coarse = torch.from_numpy(np.stack(cut)).to(self.device)
         where = torch.from_numpy(np.stack((tops, lefts))).to(self.device)
         noise = position_noise(self.seed, where[0], where[1], self.size)
-        return PatchInputs(coarse, noise, self._prompt(coarse) if texture else None)
+        return PatchInputs(coarse, noise, self._prompt(coarse) if self.texture else None)
 
     def _prompt(self, coarse: Tensor) -> Tensor:
         begin = time.perf_counter()
@@ -88,3 +108,15 @@ class DiffusionStage:
         prompt = self.model.encoder.prompt(values, similarities)
         self.seconds_retrieving += time.perf_counter() - begin
         return prompt
+
+    def _blend(self, patches: npt.NDArray[np.int64], residual: Tensor) -> None:
+        refined = residual.cpu().numpy()
+        begin = time.perf_counter()
+        overlap = self.grid.overlap * self.scale
+        tops, lefts = self._corners(patches)
+        for patch, top, left, pixels in zip(patches, tops, lefts, refined, strict=True):
+            row, column = divmod(int(patch), self.grid.columns)
+            target = self.rows.view(int(top), int(top) + self.size)[:, :, left : left + self.size]
+            add_patch(target, pixels, (row, self.grid.rows), (column, self.grid.columns), overlap)
+        self.advance(len(patches))
+        self.seconds_blending += time.perf_counter() - begin

@@ -1,4 +1,4 @@
-"""Pixels between the caller's depth and the network's range, and between sizes."""
+"""Pixels between the caller's depth and the network's range."""
 
 from __future__ import annotations
 
@@ -48,18 +48,6 @@ def from_network(pixels: npt.NDArray[np.float32], dtype: np.dtype[Any]) -> AnyAr
     if dtype == np.float32:
         return np.clip((pixels.transpose(1, 2, 0) + 1) / 2, 0, 1)
     white = float(np.iinfo(dtype).max)
-    quantised = np.empty((*pixels.shape[1:], 3), dtype)
-    for row in range(0, pixels.shape[1], 256):  # in strips: no float copy of the whole picture
-        strip = (pixels[:, row : row + 256].transpose(1, 2, 0) + 1) * np.float32(white / 2)
-        quantised[row : row + 256] = np.clip(strip + np.float32(0.5), 0, white).astype(dtype)
+    levels = (pixels.transpose(1, 2, 0) + 1) * np.float32(white / 2) + np.float32(0.5)
+    quantised: AnyArray = np.clip(levels, 0, white).astype(dtype)
     return quantised
-
-
-def resize(pixels: npt.NDArray[np.float32], width: int, height: int) -> npt.NDArray[np.float32]:
-    """Reduce float32 [3, H, W] to exactly `width` x `height` by antialiased Lanczos, without rounding to 8 bits."""
-    from PIL import Image as PillowImage
-
-    if pixels.shape[1:] == (height, width):
-        return pixels
-    planes = [PillowImage.fromarray(plane).resize((width, height), PillowImage.Resampling.LANCZOS) for plane in pixels]
-    return np.stack([np.asarray(plane) for plane in planes])

@@ -27,7 +27,7 @@ class UpscaleResult:
 
     Attributes:
         pixels: the result [H, W, 3] in the depth that came in: uint8 (0..255), uint16 (0..65535) or float32 (0..1).
-        coarse: the coarse model's image at the same size and depth.
+        kept_coarse: the coarse model's image at the same size and depth; None if it was not kept (see `coarse`).
         confidence: the confidence map [h, w] of the (first) LR image, float32 in (0, 1).
         patch_groups: group of every patch of the patch grid [rows, columns], int64; 0 is the easiest.
         groups: the groups' settings and patch counts, easiest first; empty with `coarse_only`.
@@ -39,7 +39,7 @@ class UpscaleResult:
     """
 
     pixels: npt.NDArray[Any]
-    coarse: npt.NDArray[Any]
+    kept_coarse: npt.NDArray[Any] | None
     confidence: npt.NDArray[np.float32]
     patch_groups: npt.NDArray[np.int64]
     groups: tuple[GroupReport, ...]
@@ -53,6 +53,17 @@ class UpscaleResult:
     def image(self) -> Image:
         """The result as an 8-bit RGB Pillow image."""
         return _as_image(self.pixels)
+
+    @property
+    def coarse(self) -> npt.NDArray[Any]:
+        """The coarse model's image at the same size and depth.
+
+        Raises:
+            ValueError: if it was not kept.
+        """
+        if self.kept_coarse is None:
+            raise ValueError("The coarse image was not kept; call upscale(…, keep_coarse=True).")
+        return self.kept_coarse
 
     @property
     def coarse_image(self) -> Image:

@@ -94,20 +94,23 @@ class UpscaleSettings:
 
 
 class Progress(Protocol):
-    """Where the pipeline reports how far it is; the command line draws it, everyone else ignores it."""
+    """Where the pipeline reports how far it is; the command line draws it, everyone else ignores it.
 
-    def stage(self, name: str, total: int) -> None:
-        """A stage begins ("coarse": tiles, "diffuse": network evaluations) with `total` units."""
+    A picture streams through, so its stages advance in turns.
+    """
 
-    def advance(self, units: int = 1) -> None:
-        """So many more units of the current stage are done."""
+    def begin(self, stage: str, total: int) -> None:
+        """A stage begins, "coarse" (tiles) or "diffuse" (patches), with `total` units."""
+
+    def advance(self, stage: str, units: int = 1) -> None:
+        """So many more units of a stage are done."""
 
 
 class NoProgress:
     """Reports nothing."""
 
-    def stage(self, name: str, total: int) -> None:
+    def begin(self, stage: str, total: int) -> None:
         pass
 
-    def advance(self, units: int = 1) -> None:
+    def advance(self, stage: str, units: int = 1) -> None:
         pass

@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
-import torch
 
 from patchscaler_cli.errors import UsageError
 from patchscaler_cli.models.patchscaler import PatchScalerModel
 from patchscaler_cli.models.placement import place
 from patchscaler_cli.models.weights_file import load_weights
-from patchscaler_cli.pipeline.coarse_stage import restore_coarse
-from patchscaler_cli.pipeline.colour import add_low_pass, reduced
+from patchscaler_cli.pipeline.canvas import Canvas
+from patchscaler_cli.pipeline.coarse_stage import tile_count
+from patchscaler_cli.pipeline.colour import REACH
 from patchscaler_cli.pipeline.device import DTYPES, choose_device, choose_dtype
-from patchscaler_cli.pipeline.diffusion_stage import DiffusionStage
-from patchscaler_cli.pipeline.pixels import AnyArray, as_array, from_network, resize, to_network
+from patchscaler_cli.pipeline.network_pass import BAND_PIXELS, NetworkPass, patch_grid
+from patchscaler_cli.pipeline.pixels import AnyArray, as_array
 from patchscaler_cli.pipeline.result import GroupReport, UpscalePlan, UpscaleResult
 from patchscaler_cli.pipeline.settings import NoProgress, Progress, UpscaleSettings
 from patchscaler_cli.sampling.groups import GroupLadder
-from patchscaler_cli.sampling.qmap import quantify
 from patchscaler_cli.store.bundled import find_weights
-from patchscaler_cli.tiling.grid import PatchGrid, reflected, tiles
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -37,17 +32,6 @@ LIBRARY_BYTES = 450 * 2**20
 """Host memory of Python with torch and the weights loaded, measured on Linux."""
 PATCH_BYTES = 5 * 2**20
 """Host memory that one patch of a batch takes in the networks at most, measured with `tiny` in fp32."""
-
-
-@dataclass(frozen=True)
-class _Pass:
-    """One run of the x4 network: its picture [3, 4h, 4w] in [-1, 1] and how it came about."""
-
-    refined: npt.NDArray[np.float32]
-    coarse: npt.NDArray[np.float32]
-    confidence: npt.NDArray[np.float32]
-    patch_groups: npt.NDArray[np.int64]
-    network_evaluations: int
 
 
 class Upscaler:
@@ -115,32 +99,35 @@ class Upscaler:
         """
         out_width, out_height = settings.output_size(width, height)
         ladder = self.ladder.select(settings.groups, settings.steps)
-        passes = _passes(width, height, out_width, out_height)
-        scale, tile_count, patches, largest = self._model.config.coarse.scale, 0, 0, 0
-        for number in range(passes):
-            grid = self._grid(height * scale**number, width * scale**number)
-            extent = grid.extent
-            tile_count += sum(1 for _ in tiles(*extent, settings.tile))
+        config, tiles, patches, kept = self._model.config.coarse, 0, 0, 0
+        sizes = _sizes(height, width, out_height, out_width)
+        for (rows, columns), target in pairwise([(height, width), *sizes]):
+            grid = patch_grid(self._model, rows, columns)
+            tiles += tile_count(grid.extent, settings.tile)
             patches += grid.rows * grid.columns
-            largest = extent[0] * extent[1] * scale**2
+            kept += target[0] * target[1] * 3 * (4 if target != sizes[-1] else 1) + rows * columns * 3
+        tile = (min(settings.tile, max(width, height)) + 2 * config.halo) ** 2 * config.channels * 4 * 4
+        extent_rows = min(grid.extent[0], settings.tile + 2 * grid.size + 2 * REACH)
+        band = 2 * BAND_PIXELS + extent_rows * config.scale * grid.extent[1] * config.scale
+        batch = 0 if settings.coarse_only else min(settings.batch_size, patches) * PATCH_BYTES
+        memory = LIBRARY_BYTES + kept + band * 3 * 4 * 2 + max(tile, batch)
         evaluations = 0 if settings.coarse_only else patches * ladder.groups[-1].steps
-        halo = self._model.config.coarse.halo
-        tile_bytes = (
-            (min(settings.tile, max(width, height)) + 2 * halo) ** 2 * self._model.config.coarse.channels * 4 * 4
-        )
-        canvases = largest * 3 * 4 * 3 + out_width * out_height * 3 * 6
-        batch_bytes = 0 if settings.coarse_only else min(settings.batch_size, patches) * PATCH_BYTES
-        memory = LIBRARY_BYTES + canvases + max(tile_bytes, batch_bytes)
-        return UpscalePlan(out_width, out_height, passes, tile_count, patches, evaluations, memory)
+        return UpscalePlan(out_width, out_height, len(sizes), tiles, patches, evaluations, memory)
 
     def upscale(
-        self, image: Image | AnyArray, settings: UpscaleSettings | None = None, *, progress: Progress | None = None
+        self,
+        image: Image | AnyArray,
+        settings: UpscaleSettings | None = None,
+        *,
+        keep_coarse: bool = True,
+        progress: Progress | None = None,
     ) -> UpscaleResult:
-        """Upscale one picture.
+        """Upscale one picture. Its rows stream through: memory holds the input, the output and a band of rows.
 
         Args:
             image: a Pillow image (taken as 8-bit RGB) or an array [H, W, 3] or [H, W], uint8, uint16 or float in 0..1.
             settings: see UpscaleSettings; None for the defaults.
+            keep_coarse: give the coarse image too; without it a large picture takes half the memory.
             progress: told how far the work is.
 
         Returns:
@@ -152,85 +139,58 @@ class Upscaler:
             UsageError: if the image is no picture, or the settings do not fit it or the weights.
         """
         settings, progress = settings or UpscaleSettings(), progress or NoProgress()
-        array = as_array(image)
-        height, width = array.shape[:2]
+        picture = as_array(image)
+        dtype, (height, width) = picture.dtype, picture.shape[:2]
         out_width, out_height = settings.output_size(width, height)
         ladder = self.ladder.select(settings.groups, settings.steps)
-        seconds: dict[str, float] = dict.fromkeys(("coarse", "retrieve", "diffuse", "blend", "resize"), 0.0)
-        lr, done = to_network(array), []
-        for number in range(_passes(width, height, out_width, out_height)):
-            done.append(self._run_pass(lr, settings, settings.seed + number, ladder, seconds, progress))
-            lr = done[-1].refined
-        with _timed(seconds, "resize"):
-            refined = from_network(resize(done[-1].refined, out_width, out_height), array.dtype)
-            coarse = from_network(resize(done[-1].coarse, out_width, out_height), array.dtype)
-        counts = sum(np.bincount(one.patch_groups.ravel(), minlength=len(ladder.groups)) for one in done)
-        reports = [
-            GroupReport(group.sigma, group.steps, int(count))
-            for group, count in zip(ladder.groups, np.atleast_1d(counts), strict=True)
-        ]
-        return UpscaleResult(
-            pixels=refined,
-            coarse=coarse,
-            confidence=done[0].confidence,
-            patch_groups=done[0].patch_groups,
-            groups=() if settings.coarse_only else tuple(reports),
-            patches=sum(one.patch_groups.size for one in done),
-            network_evaluations=sum(one.network_evaluations for one in done),
-            seconds=seconds,
-            device=self.device,
-            dtype=self.dtype,
-        )
-
-    def _grid(self, height: int, width: int) -> PatchGrid:
-        return PatchGrid(height, width, self._model.config.patch_dit.patch // self._model.config.coarse.scale)
-
-    def _run_pass(
-        self, lr: npt.NDArray[np.float32], settings: UpscaleSettings, seed: int, ladder: GroupLadder,
-        seconds: dict[str, float], progress: Progress,
-    ) -> _Pass:  # fmt: skip
-        """Enlarge an LR image [3, h, w] in [-1, 1] four times."""
-        _, height, width = lr.shape
-        grid = self._grid(height, width)
-        scale, (rows, columns) = self._model.config.coarse.scale, grid.extent
-        progress.stage("coarse", sum(1 for _ in tiles(rows, columns, settings.tile)))
-        with _timed(seconds, "coarse"):
-            coarse, confidence = restore_coarse(
-                self._model.coarse, lr, grid.extent, settings.tile, self._device, progress.advance
+        fidelity = self.default_fidelity if settings.fidelity is None else settings.fidelity
+        sizes, passes, resizing = _sizes(height, width, out_height, out_width), [], 0.0
+        coarse: Canvas | None = None
+        for number, size in enumerate(sizes):
+            last = number == len(sizes) - 1
+            one = NetworkPass(
+                self._model, self._device, picture, settings, ladder, fidelity, settings.seed + number, progress
             )
-            continued = lr[:, reflected(0, rows, height)[:, None], reflected(0, columns, width)[None]]
-            add_low_pass(coarse, torch.from_numpy(continued) - reduced(coarse))
-        qmap = quantify(confidence, grid.tops, grid.lefts, grid.size)
-        patch_groups = ladder.assign(qmap)
-        evaluations, inside = 0, (slice(None), slice(height * scale), slice(width * scale))
-        refined = coarse
-        if not settings.coarse_only:
-            stage = DiffusionStage(self._model, self._device, coarse, grid, seed)
-            steps = np.array([group.steps for group in ladder.groups])
-            progress.stage("diffuse", int(steps[patch_groups].sum()))
-            with _timed(seconds, "diffuse"):
-                residual, evaluations = stage.refine(
-                    patch_groups, ladder, settings.batch_size, settings.texture, progress.advance
-                )
-            seconds["diffuse"] -= stage.seconds_retrieving + stage.seconds_blending
-            seconds["retrieve"] += stage.seconds_retrieving
-            seconds["blend"] += stage.seconds_blending
-            with _timed(seconds, "blend"):
-                add_low_pass(residual, -reduced(residual))
-                residual *= 1 - (self.default_fidelity if settings.fidelity is None else settings.fidelity)
-                residual += coarse
-            refined = residual
-        return _Pass(refined[inside], coarse[inside], confidence[:height, :width], patch_groups, evaluations)
+            source = (picture.shape[0] * 4, picture.shape[1] * 4)
+            refined = Canvas(source, size, dtype if last else np.dtype(np.float32))
+            coarse = Canvas(source, size, dtype) if last and keep_coarse else None
+            for strip in one.strips():
+                begin = time.perf_counter()
+                refined.add(strip.refined)
+                if coarse is not None:
+                    coarse.add(strip.coarse)
+                resizing += time.perf_counter() - begin
+            passes.append(one)
+            picture = refined.pixels
+        return _result(self, passes, ladder, picture, coarse, settings.coarse_only, resizing)
 
 
-def _passes(width: int, height: int, out_width: int, out_height: int) -> int:
-    """How often the x4 network must be applied for the output to be reached by reduction."""
-    return 1 if out_width <= 4 * width and out_height <= 4 * height else 2
+def _sizes(height: int, width: int, out_height: int, out_width: int) -> list[tuple[int, int]]:
+    """Height and width after each pass of the x4 network: one pass up to a factor of 4, two above."""
+    if out_height <= 4 * height and out_width <= 4 * width:
+        return [(out_height, out_width)]
+    return [(4 * height, 4 * width), (out_height, out_width)]
 
 
-@contextmanager
-def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
-    """Add the wall-clock seconds of a block to a stage."""
-    begin = time.perf_counter()
-    yield
-    seconds[stage] += time.perf_counter() - begin
+def _result(
+    upscaler: Upscaler, passes: list[NetworkPass], ladder: GroupLadder, pixels: AnyArray, coarse: Canvas | None,
+    coarse_only: bool, resizing: float,
+) -> UpscaleResult:  # fmt: skip
+    """Gather what the passes did."""
+    counts = np.sum([np.bincount(one.patch_groups.ravel(), minlength=len(ladder.groups)) for one in passes], axis=0)
+    reports = [
+        GroupReport(group.sigma, group.steps, int(count)) for group, count in zip(ladder.groups, counts, strict=True)
+    ]
+    stages = passes[0].seconds
+    return UpscaleResult(
+        pixels=pixels,
+        kept_coarse=None if coarse is None else coarse.pixels,
+        confidence=passes[0].confidence,
+        patch_groups=passes[0].patch_groups,
+        groups=() if coarse_only else tuple(reports),
+        patches=sum(one.patch_groups.size for one in passes),
+        network_evaluations=sum(one.network_evaluations for one in passes),
+        seconds={stage: sum(one.seconds[stage] for one in passes) for stage in stages} | {"resize": resizing},
+        device=upscaler.device,
+        dtype=upscaler.dtype,
+    )

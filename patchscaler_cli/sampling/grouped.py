@@ -71,7 +71,6 @@ def sample_groups(
     patch_groups: npt.NDArray[np.int64],
     ladder: GroupLadder,
     batch_size: int,
-    advance: Callable[[int], None] = lambda evaluations: None,
 ) -> int:
     """Sample the residual of every patch as its group says.
 
@@ -86,7 +85,6 @@ def sample_groups(
         patch_groups: group of every patch [P].
         ladder: the groups' settings.
         batch_size: most patches in the network together.
-        advance: called with the number of network evaluations just done.
 
     Returns:
         Network evaluations: over all patches, the sum of their steps.
@@ -109,7 +107,6 @@ def sample_groups(
         assert active is not None
         _advance_one_step(denoise, active)
         evaluations += len(active.patches)
-        advance(len(active.patches))
         done = active.step == active.steps
         if done.any():
             finished = active.take(np.flatnonzero(done))

@@ -31,24 +31,20 @@ def window(index: int, count: int, size: int, overlap: int) -> npt.NDArray[np.fl
 
 
 def add_patch(
-    canvas: npt.NDArray[np.float32],
+    target: npt.NDArray[np.float32],
     patch: npt.NDArray[np.float32],
     row: tuple[int, int],
     column: tuple[int, int],
-    step: int,
     overlap: int,
 ) -> None:
-    """Add one windowed patch to a canvas.
+    """Add one windowed patch to the place where it belongs.
 
     Args:
-        canvas: [3, H, W], added to in place.
+        target: the patch's part of the canvas [3, S, S], added to in place.
         patch: [3, S, S].
         row: index of the patch among the grid's rows, and how many rows there are.
         column: the same for columns.
-        step: pixels from a patch to the next.
         overlap: pixels that neighbours share.
     """
     size = patch.shape[-1]
-    weights = window(*row, size, overlap)[:, None] * window(*column, size, overlap)[None]
-    top, left = row[0] * step, column[0] * step
-    canvas[:, top : top + size, left : left + size] += patch * weights
+    target += patch * window(*row, size, overlap)[:, None] * window(*column, size, overlap)[None]

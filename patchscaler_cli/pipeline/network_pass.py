@@ -1,0 +1,159 @@
+"""One run of the x4 network over a picture of any size: the two stages, streamed from the top down.
+
+Only a few rows are ever held as float at HR resolution. A band is some rows of patches; before it is refined, the coarse
+image is made as far down as its patches and the colour hold reach; after it, the rows that nothing below can change any
+more go out.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from patchscaler_cli.models.patchscaler import PatchScalerModel
+from patchscaler_cli.pipeline.coarse_stage import CoarseStage, tile_count
+from patchscaler_cli.pipeline.colour import REACH, enlarged_low_pass, reduced
+from patchscaler_cli.pipeline.diffusion_stage import DiffusionStage
+from patchscaler_cli.pipeline.pixels import AnyArray
+from patchscaler_cli.pipeline.settings import Progress, UpscaleSettings
+from patchscaler_cli.sampling.groups import GroupLadder
+from patchscaler_cli.sampling.qmap import quantify
+from patchscaler_cli.tiling.grid import PatchGrid
+from patchscaler_cli.tiling.rows import Rows, RowWindow
+
+BAND_PIXELS = 2**21
+"""HR pixels of a band, about: enough patches to fill batches, few enough rows to hold."""
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Finished rows of a picture, from the top down.
+
+    Attributes:
+        refined: the result [3, n, W] in [-1, 1], not clipped.
+        coarse: the coarse image's same rows.
+    """
+
+    refined: Rows
+    coarse: Rows
+
+
+class NetworkPass:
+    """Enlarges one picture four times.
+
+    Attributes:
+        grid: the patches.
+        confidence: the confidence map [h, w] in (0, 1); whole after the last strip.
+        patch_groups: group of every patch [rows, columns]; whole after the last strip.
+        network_evaluations: of the Patch-DiT so far.
+        seconds: wall-clock seconds of each stage so far: coarse, retrieve, diffuse, blend.
+    """
+
+    def __init__(
+        self,
+        model: PatchScalerModel,
+        device: torch.device,
+        picture: AnyArray,
+        settings: UpscaleSettings,
+        ladder: GroupLadder,
+        fidelity: float,
+        seed: int,
+        progress: Progress,
+    ) -> None:
+        """Prepare for an LR picture [h, w, 3]: uint8, uint16, or float32 in 0..1."""
+        self._height, self._width = picture.shape[:2]
+        self._scale = model.config.coarse.scale
+        self.grid = patch_grid(model, self._height, self._width)
+        self._settings, self._ladder, self._fidelity, self._progress = settings, ladder, fidelity, progress
+        self.patch_groups = np.zeros((self.grid.rows, self.grid.columns), np.int64)
+        self.seconds = dict.fromkeys(("coarse", "retrieve", "diffuse", "blend"), 0.0)
+        self._coarse = CoarseStage(
+            model.coarse, picture, self.grid.extent, settings.tile, device, lambda n: progress.advance("coarse", n)
+        )
+        self._diffusion = DiffusionStage(
+            model, device, self._coarse.rows, self.grid, ladder,
+            seed=seed, batch_size=settings.batch_size, texture=settings.texture,
+            advance=lambda n: progress.advance("diffuse", n),
+        )  # fmt: skip
+        self._drift = RowWindow(3, self.grid.extent[1])  # reduced residual: what colour hold takes off
+
+    @property
+    def confidence(self) -> npt.NDArray[np.float32]:
+        return self._coarse.confidence[: self._height, : self._width]
+
+    @property
+    def network_evaluations(self) -> int:
+        return self._diffusion.network_evaluations
+
+    def strips(self) -> Iterator[Strip]:
+        """Compute, and give the picture's rows from the top down as they are finished, once."""
+        grid, (height, _) = self.grid, self.grid.extent
+        self._progress.begin("coarse", tile_count(grid.extent, self._settings.tile))
+        if not self._settings.coarse_only:
+            self._progress.begin("diffuse", grid.rows * grid.columns)
+        per_band = max(1, BAND_PIXELS // (grid.extent[1] * (grid.size - grid.overlap) * self._scale**2))
+        given = 0  # LR rows that went out
+        for first in range(0, grid.rows, per_band):
+            last = min(first + per_band, grid.rows)
+            bottom = int(grid.tops[last - 1]) + grid.size
+            complete = height if last == grid.rows else int(grid.tops[last])  # no later patch reaches above this
+            with self._timed("coarse"):
+                self._coarse.finish(bottom)
+            self._assign(first, last)
+            finished = complete
+            if not self._settings.coarse_only:
+                self._refine(first, last, complete)
+                finished = height if complete == height else max(complete - REACH, given)
+            yield self._finish(given, finished)
+            given = finished
+
+    def _assign(self, first: int, last: int) -> None:
+        qmap = quantify(self._coarse.confidence, self.grid.tops[first:last], self.grid.lefts, self.grid.size)
+        self.patch_groups[first:last] = self._ladder.assign(qmap)
+
+    def _refine(self, first: int, last: int, complete: int) -> None:
+        """Sample rows of patches; their residual is complete down to LR row `complete`."""
+        stage, before = self._diffusion, self._diffusion.seconds_retrieving + self._diffusion.seconds_blending
+        with self._timed("diffuse"):
+            stage.refine(first, self.patch_groups[first:last])
+        self.seconds["diffuse"] -= stage.seconds_retrieving + stage.seconds_blending - before
+        self.seconds["retrieve"] = stage.seconds_retrieving
+        with self._timed("blend"):
+            rows = stage.rows.view(self._drift.stop * self._scale, complete * self._scale)
+            self._drift.append(-reduced(rows, self._scale))
+
+    def _finish(self, top: int, bottom: int) -> Strip:
+        """LR rows `top` to `bottom` at HR resolution, without what reaches over the picture's border; then forget them."""
+        scale, (height, _) = self._scale, self.grid.extent
+        coarse = self._coarse.rows.view(top * scale, bottom * scale).copy()
+        refined = coarse
+        with self._timed("blend"):
+            if not self._settings.coarse_only:
+                refined = enlarged_low_pass(self._drift, top, bottom, height, scale)
+                refined += self._diffusion.rows.view(top * scale, bottom * scale)
+                refined *= 1 - self._fidelity
+                refined += coarse
+                self._diffusion.rows.drop(bottom * scale)
+                self._drift.drop(max(bottom - REACH, 0))
+        self._coarse.rows.drop(bottom * scale)
+        rows = max(0, min(bottom, self._height) - top) * scale
+        inside = (slice(None), slice(rows), slice(self._width * scale))
+        return Strip(refined[inside], coarse[inside])
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        """Add the wall-clock seconds of a block to a stage."""
+        begin = time.perf_counter()
+        yield
+        self.seconds[stage] += time.perf_counter() - begin
+
+
+def patch_grid(model: PatchScalerModel, height: int, width: int) -> PatchGrid:
+    """The patches of an LR picture of that size."""
+    return PatchGrid(height, width, model.config.patch_dit.patch // model.config.coarse.scale)
