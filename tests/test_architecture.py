@@ -16,7 +16,8 @@ HEAVY = {"torch", "numpy", "PIL", "cv2", "safetensors", "skimage", "scipy"}
 
 # Each package and those of ours that it may import; `errors` and the package root are open to all.
 MAY_IMPORT: dict[str, set[str]] = {
-    "cli": {"pipeline", "images", "tiling", "sampling", "models", "store", "training", "evaluation"},
+    "engines": {"pipeline", "images"},
+    "cli": {"engines", "pipeline", "images", "tiling", "sampling", "models", "store", "training", "evaluation"},
     "pipeline": {"sampling", "tiling", "models", "store"},
     "images": set(),
     "tiling": set(),

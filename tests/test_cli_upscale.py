@@ -137,7 +137,7 @@ def test_json_is_one_object_and_nothing_else_on_stdout(run_cli: RunCli, photo: P
         "network_evaluations": 40,
         "groups": [{"sigma": 0.05, "steps": 1, "patches": 20}, {"sigma": 0.2, "steps": 2, "patches": 10}],
     }
-    assert list(stages) == ["read", "load", "coarse", "diffuse", "write"]
+    assert set(stages) == {"read", "load", "coarse", "diffuse", "write"}
     assert seconds > 0
 
 

@@ -15,21 +15,34 @@ _CALIBRATED = "as the model was calibrated"
 
 # ---- the picture and where it goes ----------------------------------------------------------------------------------
 
-Source = Annotated[
-    Path,
+Sources = Annotated[
+    list[Path],
     typer.Argument(
-        metavar="IN", readable=False, help="The picture: PNG, JPEG, WebP, TIFF, BMP or AVIF. It is never changed."
+        metavar="IN...",
+        readable=False,
+        help="Pictures (PNG, JPEG, WebP, TIFF, BMP or AVIF), folders of them, or patterns such as 'scans/*.jpg'. "
+        "They are never changed.",
     ),
 ]
 Output = Annotated[
     Path | None,
     typer.Option(
         "--output", "-o", metavar="OUT", readable=False,
-        help="Where to write; the ending chooses the format.",
-        show_default="beside the input, such as photo_x4.png",
+        help="Where to write: a file, whose ending chooses the format, or for several pictures a folder.",
+        show_default="beside the input, such as photo_x4.png; for a folder, FOLDER_upscaled",
     ),
 ]  # fmt: skip
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists already.")]
+Overwrite = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite",
+        help="Replace outputs that exist already. Without it one picture is refused, and several are passed over, so that "
+        "the same command goes on where it stopped.",
+    ),
+]
+Recursive = Annotated[
+    bool, typer.Option("--recursive", "-r", help="Go into the folders' folders too, and keep their tree.")
+]
 
 # ---- size -----------------------------------------------------------------------------------------------------------
 
@@ -162,7 +175,7 @@ SaveConfidence = Annotated[
     typer.Option(
         metavar="FILE",
         readable=False,
-        help="Also write where the coarse model is sure (white) and where not (black): a grey picture of the input's size.",
+        help="Also write where the coarse model is sure (white) and where not (black): a grey picture of the input's size. For several pictures a folder.",
         rich_help_panel=_report,
     ),
 ]
@@ -175,5 +188,11 @@ DryRun = Annotated[
 Json = Annotated[
     bool,
     typer.Option("--json", help="Print the report as one JSON object on stdout, for scripts.", rich_help_panel=_report),
+]
+JsonLines = Annotated[
+    bool,
+    typer.Option(
+        "--json-lines", help="Print a JSON object for every picture as soon as it is done.", rich_help_panel=_report
+    ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.", rich_help_panel=_report)]

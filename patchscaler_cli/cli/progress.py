@@ -16,21 +16,28 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
-UNITS = {"coarse": "tiles", "diffuse": "patches"}
+UNITS = {"coarse": "tiles", "diffuse": "patches", "pictures": "pictures"}
 """What each stage of the pipeline counts."""
 SECONDS_BETWEEN_LINES = 10.0
 
 
 @contextmanager
-def progress_display(quiet: bool) -> Iterator[Progress]:
-    """The display that fits stderr, for as long as the block runs."""
+def progress_display(quiet: bool, pictures: int | None = None) -> Iterator[Progress]:
+    """The display that fits stderr, for as long as the block runs; with a count for a batch of so many `pictures`."""
+    display: Progress
     if quiet:
         yield NoProgress()
     elif sys.stderr.isatty():
         with _bars() as bars:
-            yield BarProgress(bars)
+            display = BarProgress(bars)
+            if pictures is not None:
+                display.begin("pictures", pictures)
+            yield display
     else:
-        yield LineProgress()
+        display = LineProgress(only=None if pictures is None else "pictures")
+        if pictures is not None:
+            display.begin("pictures", pictures)
+        yield display
 
 
 def _bars() -> Bars:
@@ -59,8 +66,11 @@ class BarProgress:
         self._tasks: dict[str, TaskID] = {}
 
     def begin(self, stage: str, total: int) -> None:
-        """Begin a new bar; a stage's bar of an earlier pass stays as it is."""
-        self._tasks[stage] = self._bars.add_task(stage, total=total, unit=UNITS.get(stage, "steps"))
+        """Begin a new bar, or a stage's bar anew for the next pass or picture."""
+        if stage in self._tasks:
+            self._bars.reset(self._tasks[stage], total=total)
+        else:
+            self._tasks[stage] = self._bars.add_task(stage, total=total, unit=UNITS.get(stage, "steps"))
 
     def advance(self, stage: str, units: int = 1) -> None:
         """Move a stage's bar."""
@@ -70,20 +80,25 @@ class BarProgress:
 class LineProgress:
     """A line when a stage begins and one every ten seconds while it lasts: made for logs."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self, clock: Callable[[], float] = time.monotonic, only: str | None = None) -> None:
+        """Prepare; with `only`, the other stages are not told of (a batch has too many of them)."""
+        self._clock, self._only = clock, only
         self._totals: dict[str, int] = {}
         self._done: dict[str, int] = {}
         self._next_line = 0.0
 
     def begin(self, stage: str, total: int) -> None:
         """Begin a stage and say so."""
+        if self._only not in (None, stage):
+            return
         self._totals[stage], self._done[stage] = total, 0
         self._next_line = self._clock() + SECONDS_BETWEEN_LINES
         typer.echo(f"{stage}: {total} {UNITS.get(stage, 'steps')}", err=True)
 
     def advance(self, stage: str, units: int = 1) -> None:
         """Count, and say so if the last line is old enough."""
+        if self._only not in (None, stage):
+            return
         self._done[stage] += units
         if self._clock() >= self._next_line:
             self._next_line = self._clock() + SECONDS_BETWEEN_LINES

@@ -2,47 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from patchscaler_cli.cli.edge import sentence_of
 from patchscaler_cli.pipeline.settings import DEFAULT_SCALE, UpscaleSettings
 
 if TYPE_CHECKING:
-    from patchscaler_cli.pipeline.result import UpscalePlan, UpscaleResult
+    from patchscaler_cli.engines.local import Outcome
 
 
 @dataclass(frozen=True)
-class Job:
-    """One upscale with everything decided.
+class Machine:
+    """What computes: name of the model, device such as "cpu", arithmetic such as "fp32"."""
 
-    Attributes:
-        source: the input file.
-        target: the output file.
-        size: width and height of the input in pixels.
-        new_size: width and height of the output in pixels.
-        settings: how it is upscaled.
-        model: name of the model.
-        device: what computes, such as "cpu".
-        dtype: the arithmetic, such as "fp32".
-    """
-
-    source: Path
-    target: Path
-    size: tuple[int, int]
-    new_size: tuple[int, int]
-    settings: UpscaleSettings
     model: str
     device: str
     dtype: str
 
-    @property
-    def scale(self) -> float:
-        """The factor that was asked for; where a size was, what it comes to on the longer side."""
-        if asks_for_a_size(self.settings):
-            return max(self.new_size) / max(self.size)
-        return self.settings.scale or DEFAULT_SCALE
+    def __str__(self) -> str:
+        return f"{self.model} on {self.device} in {self.dtype}"
 
 
 def asks_for_a_size(settings: UpscaleSettings) -> bool:
@@ -50,68 +29,88 @@ def asks_for_a_size(settings: UpscaleSettings) -> bool:
     return any(length is not None for length in (settings.width, settings.height, settings.long_edge))
 
 
-def result_as_json(job: Job, result: UpscaleResult, stages: dict[str, float], seconds: float) -> str:
-    """One JSON object on what was done.
-
-    Args:
-        stages: wall-clock seconds of every stage, reading, loading and writing among them.
-        seconds: wall-clock seconds of the whole command.
-    """
-    report = _common(job) | {
-        "seconds": round(seconds, 3),
-        "stages": {name: round(spent, 3) for name, spent in stages.items()},
-        "patches": result.patches,
-        "network_evaluations": result.network_evaluations,
-        "groups": [asdict(group) for group in result.groups],
-    }
-    return json.dumps(report)
-
-
-def plan_as_json(job: Job, plan: UpscalePlan) -> str:
-    """One JSON object on what would be done."""
-    return json.dumps(_common(job) | {"dry_run": True} | asdict(plan))
-
-
-def _common(job: Job) -> dict[str, Any]:
-    return {
-        "input": str(job.source),
-        "output": str(job.target),
-        "width": job.new_size[0],
-        "height": job.new_size[1],
-        "scale": job.scale,
-        "model": job.model,
-        "device": job.device,
-        "dtype": job.dtype,
-        "seed": job.settings.seed,
+def as_json(outcome: Outcome, settings: UpscaleSettings, machine: Machine | None) -> dict[str, Any]:
+    """What became of one picture, as values for JSON."""
+    report: dict[str, Any] = {"input": str(outcome.work.source), "output": str(outcome.work.target)}
+    if outcome.skipped:
+        return report | {"skipped": True}
+    if outcome.error is not None:
+        return report | {"error": sentence_of(outcome.error)}
+    assert machine is not None
+    assert outcome.new_size is not None
+    report |= {"width": outcome.new_size[0], "height": outcome.new_size[1], "scale": _scale(outcome, settings)}
+    report |= asdict(machine) | {"seed": settings.seed}
+    if outcome.plan is not None:
+        return report | {"dry_run": True} | asdict(outcome.plan)
+    assert outcome.result is not None
+    return report | {
+        "seconds": round(sum(outcome.seconds.values()), 3),
+        "stages": {name: round(spent, 3) for name, spent in outcome.seconds.items()},
+        "patches": outcome.result.patches,
+        "network_evaluations": outcome.result.network_evaluations,
+        "groups": [asdict(group) for group in outcome.result.groups],
     }
 
 
-def result_as_text(job: Job, result: UpscaleResult, seconds: float) -> str:
+def as_text(outcome: Outcome, settings: UpscaleSettings, machine: Machine) -> str:
     """A few lines: where the result is, its size, the time, and what the patches took."""
-    lines = [f"{job.target}: {_sizes(job)}, {seconds:.1f} s with {_machine(job)}"]
-    if result.groups:
-        lines.append(f"{result.patches} patches, {result.network_evaluations} network evaluations")
+    if outcome.plan is not None:
+        plan = outcome.plan
+        return "\n".join(
+            (
+                f"{outcome.work.target}: {_sizes(outcome, settings)}, with {machine}",
+                f"{plan.passes} {'pass' if plan.passes == 1 else 'passes'} of the x4 network, {plan.tiles} tiles, "
+                f"{plan.patches} patches, at most {plan.most_network_evaluations} network evaluations",
+                f"about {plan.memory_bytes / 2**20:,.0f} MiB of memory; nothing was written",
+            )
+        )
+    lines = [
+        f"{outcome.work.target}: {_sizes(outcome, settings)}, {sum(outcome.seconds.values()):.1f} s with {machine}"
+    ]
+    if outcome.result is not None and outcome.result.groups:
+        lines.append(f"{outcome.result.patches} patches, {outcome.result.network_evaluations} network evaluations")
         lines.append("  group  start noise  steps  patches")
-        for number, group in enumerate(result.groups):
+        for number, group in enumerate(outcome.result.groups):
             lines.append(f"  {number:>5}  {group.sigma:>11.3g}  {group.steps:>5}  {group.patches:>7}")
     return "\n".join(lines)
 
 
-def plan_as_text(job: Job, plan: UpscalePlan) -> str:
-    """A few lines on what would be done."""
-    return "\n".join(
-        (
-            f"{job.target}: {_sizes(job)}, with {_machine(job)}",
-            f"{plan.passes} {'pass' if plan.passes == 1 else 'passes'} of the x4 network, {plan.tiles} tiles, "
-            f"{plan.patches} patches, at most {plan.most_network_evaluations} network evaluations",
-            f"about {plan.memory_bytes / 2**20:,.0f} MiB of memory; nothing was written",
+def as_line(outcome: Outcome, settings: UpscaleSettings) -> str:
+    """One line on one picture of a batch."""
+    if outcome.skipped:
+        return f"{outcome.work.target}: exists already, left as it is"
+    if outcome.plan is not None:
+        return (
+            f"{outcome.work.target}: {_sizes(outcome, settings)}, {outcome.plan.patches} patches; nothing was written"
         )
-    )
+    return f"{outcome.work.target}: {_sizes(outcome, settings)}, {sum(outcome.seconds.values()):.1f} s"
 
 
-def _sizes(job: Job) -> str:
-    return f"{job.new_size[0]}x{job.new_size[1]} from {job.size[0]}x{job.size[1]} (x{job.scale:g})"
+@dataclass(frozen=True)
+class Counts:
+    """How a batch ended: pictures by what became of them, and files in folders that were passed over."""
+
+    done: int
+    skipped: int
+    failed: int
+    passed_over: int
+
+    @classmethod
+    def of(cls, outcomes: list[Outcome], passed_over: int) -> Counts:
+        failed = sum(one.error is not None for one in outcomes)
+        skipped = sum(one.skipped for one in outcomes)
+        return cls(len(outcomes) - failed - skipped, skipped, failed, passed_over)
 
 
-def _machine(job: Job) -> str:
-    return f"{job.model} on {job.device} in {job.dtype}"
+def _scale(outcome: Outcome, settings: UpscaleSettings) -> float:
+    """The factor that was asked for; where a size was, what it comes to on the longer side."""
+    if asks_for_a_size(settings) and outcome.size is not None and outcome.new_size is not None:
+        return max(outcome.new_size) / max(outcome.size)
+    return settings.scale or DEFAULT_SCALE
+
+
+def _sizes(outcome: Outcome, settings: UpscaleSettings) -> str:
+    assert outcome.size is not None
+    assert outcome.new_size is not None
+    new, old = outcome.new_size, outcome.size
+    return f"{new[0]}x{new[1]} from {old[0]}x{old[1]} (x{_scale(outcome, settings):g})"

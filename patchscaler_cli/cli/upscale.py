@@ -1,39 +1,36 @@
-"""`patchscaler upscale`: one picture in, one picture out."""
+"""`patchscaler upscale`: pictures in, larger pictures out."""
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from patchscaler_cli.cli import options as opt
-from patchscaler_cli.cli.console import say_warning
+from patchscaler_cli.cli.console import say_error, say_warning
+from patchscaler_cli.cli.edge import sentence_of
 from patchscaler_cli.cli.progress import progress_display
-from patchscaler_cli.cli.report import (
-    Job,
-    asks_for_a_size,
-    plan_as_json,
-    plan_as_text,
-    result_as_json,
-    result_as_text,
-)
+from patchscaler_cli.cli.report import Counts, Machine, as_json, as_line, as_text, asks_for_a_size
+from patchscaler_cli.engines.inputs import Gathered, Work, gather
+from patchscaler_cli.engines.local import Orders, Outcome, run_local
 from patchscaler_cli.errors import UsageError
 from patchscaler_cli.pipeline.settings import DEFAULT_SCALE, UpscaleSettings
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    from patchscaler_cli.images.picture import Picture
+    from patchscaler_cli.pipeline.upscaler import Upscaler
 
 
 def upscale(
-    source: opt.Source,
+    sources: opt.Sources,
     output: opt.Output = None,
     overwrite: opt.Overwrite = False,
+    recursive: opt.Recursive = False,
     scale: opt.Scale = None,
     width: opt.Width = None,
     height: opt.Height = None,
@@ -52,79 +49,107 @@ def upscale(
     batch_size: opt.BatchSize = UpscaleSettings.batch_size,
     save_confidence: opt.SaveConfidence = None,
     dry_run: opt.DryRun = False,
-    as_json: opt.Json = False,
+    json_report: opt.Json = False,
+    json_lines: opt.JsonLines = False,
     quiet: opt.Quiet = False,
 ) -> None:
-    """Enlarge a picture.
+    """Enlarge pictures.
 
-    Without options, photo.jpg becomes photo_x4.png beside it: 4 times as wide and as high.
+    Without options, photo.jpg becomes photo_x4.png beside it: 4 times as wide and as high. A folder's pictures go into a
+    folder beside it.
     """
     started = time.perf_counter()
-    # Whatever can be refused is refused before the model is loaded: the options, then the input, then the outputs.
+    # Whatever can be refused is refused before the model is loaded: the options, then the inputs, then the outputs.
     settings = UpscaleSettings(
-        scale=scale,
-        width=width,
-        height=height,
-        long_edge=long_edge,
-        steps=steps,
-        groups=groups,
-        fidelity=fidelity,
-        coarse_only=coarse_only,
-        texture=not no_texture,
-        tile=tile,
-        batch_size=batch_size,
-        seed=seed,
-    )
+        scale=scale, width=width, height=height, long_edge=long_edge, steps=steps, groups=groups, fidelity=fidelity,
+        coarse_only=coarse_only, texture=not no_texture, tile=tile, batch_size=batch_size, seed=seed,
+    )  # fmt: skip
     _check_device(device)
     if model is not None and weights is not None:
         raise UsageError("Give only one of --model and --weights: both say which weights are used.")
+    gathered = gather(sources, output, recursive, lambda file: f"{file.stem}_{_mark(settings)}.png", _png_name)
+    if not gathered.batch and output is None and asks_for_a_size(settings):
+        gathered = _name_by_size(gathered, settings)
+    orders = Orders(
+        settings, overwrite=overwrite, skip_existing=gathered.batch and not overwrite, make_folders=gathered.batch,
+        dry_run=dry_run, confidence=_confidence_files(save_confidence, gathered),
+    )  # fmt: skip
+    loaded: list[Upscaler] = []
+    stages: dict[str, float] = {}
 
-    # Imported only now: --help and a mistyped option should not wait for numpy and Pillow, nor for torch below.
-    from patchscaler_cli.images.reading import read_picture
-    from patchscaler_cli.images.writing import write_picture
+    def load() -> Upscaler:
+        # Imported only now: --help and a mistyped option or input should not wait for torch.
+        from patchscaler_cli.pipeline.upscaler import Upscaler
 
-    picture = read_picture(source)
-    new_size = settings.output_size(picture.width, picture.height)
-    target = output or default_output(source, settings, new_size)
-    _check_outputs(source, picture, target, new_size, save_confidence, overwrite)
-    read = time.perf_counter()
+        begin = time.perf_counter()
+        loaded.append(Upscaler.from_pretrained(model, weights=weights, device=device, dtype=dtype))
+        stages["load"] = round(time.perf_counter() - begin, 3)
+        if not quiet:
+            for notice in loaded[0].notices:
+                say_warning(notice)
+        return loaded[0]
 
-    from patchscaler_cli.pipeline.upscaler import Upscaler
-
-    upscaler = Upscaler.from_pretrained(model, weights=weights, device=device, dtype=dtype)
-    size = (picture.width, picture.height)
-    job = Job(source, target, size, new_size, settings, upscaler.model_name, upscaler.device, upscaler.dtype)
-    loaded = time.perf_counter()
-    _warn([*picture.warnings, *upscaler.notices], quiet)
-
-    if dry_run:
-        plan = upscaler.plan(*size, settings)
-        _show(plan_as_json(job, plan) if as_json else plan_as_text(job, plan), quiet and not as_json)
+    outcomes: list[Outcome] = []
+    silent = quiet or json_report or json_lines
+    with progress_display(quiet, len(gathered.work) if gathered.batch else None) as progress:
+        for outcome in run_local(gathered.work, orders, load, progress):
+            outcomes.append(outcome)
+            if gathered.batch:
+                progress.advance("pictures")
+            elif outcome.error is not None:
+                raise outcome.error
+            _tell(outcome, settings, _machine(loaded), quiet, json_lines, in_batch=gathered.batch and not silent)
+    seconds = time.perf_counter() - started
+    if not gathered.batch:
+        if json_report:
+            report = as_json(outcomes[0], settings, _machine(loaded)) | {"seconds": round(seconds, 3)}
+            report["stages"] = stages | report.get("stages", {})
+            typer.echo(json.dumps(report))
+        elif not silent:
+            typer.echo(as_text(outcomes[0], settings, Machine(*_names(loaded[0]))))
         return
-
-    with progress_display(quiet) as progress:
-        result = upscaler.upscale(picture.pixels, settings, keep_coarse=False, progress=progress)
-    computed = time.perf_counter()
-    _warn(write_picture(target, picture.enlarged(result.pixels)), quiet)
-    if save_confidence is not None:
-        write_picture(save_confidence, _confidence_picture(result.confidence))
-    written = time.perf_counter()
-
-    stages = {"read": read - started, "load": loaded - read, **result.seconds, "write": written - computed}
-    seconds = written - started
-    report = result_as_json(job, result, stages, seconds) if as_json else result_as_text(job, result, seconds)
-    _show(report, quiet and not as_json)
+    _close_batch(gathered, outcomes, settings, loaded, seconds, json_report, silent)
 
 
-def _warn(sentences: list[str], quiet: bool) -> None:
+def _tell(
+    outcome: Outcome, settings: UpscaleSettings, machine: Machine | None, quiet: bool, json_lines: bool, in_batch: bool
+) -> None:
+    """Say at once what became of a picture."""
+    if outcome.error is not None:
+        say_error(sentence_of(outcome.error))
     if not quiet:
-        for sentence in sentences:
+        for sentence in outcome.warnings:
             say_warning(sentence)
+    if json_lines:
+        typer.echo(json.dumps(as_json(outcome, settings, machine)))
+    elif in_batch and outcome.error is None:
+        typer.echo(as_line(outcome, settings))
 
 
-def _show(report: str, quiet: bool) -> None:
-    if not quiet:
-        typer.echo(report)
+def _close_batch(
+    gathered: Gathered, outcomes: list[Outcome], settings: UpscaleSettings, loaded: list[Upscaler], seconds: float,
+    json_report: bool, silent: bool,
+) -> None:  # fmt: skip
+    """Sum a batch up, and fail if a picture failed."""
+    counts = Counts.of(outcomes, gathered.passed_over)
+    if json_report:
+        files = [as_json(one, settings, _machine(loaded)) for one in outcomes]
+        typer.echo(json.dumps({"files": files, "seconds": round(seconds, 3)} | vars(counts)))
+    elif not silent:
+        typer.echo(
+            f"{counts.done} done, {counts.skipped} skipped, {counts.failed} failed, "
+            f"{counts.passed_over} other files passed over; {seconds:.1f} s"
+        )
+    if counts.failed:
+        raise typer.Exit(1)
+
+
+def _names(upscaler: Upscaler) -> tuple[str, str, str]:
+    return upscaler.model_name, upscaler.device, upscaler.dtype
+
+
+def _machine(loaded: list[Upscaler]) -> Machine | None:
+    return Machine(*_names(loaded[0])) if loaded else None
 
 
 def _check_device(device: str) -> None:
@@ -133,35 +158,35 @@ def _check_device(device: str) -> None:
         raise UsageError(f"--device must be auto, cpu, cuda, cuda:N (N counts from 0) or mps, not {device}.")
 
 
-def default_output(source: Path, settings: UpscaleSettings, new_size: tuple[int, int]) -> Path:
-    """Beside the input: photo_x4.png, photo_x2.5.png, or photo_800x600.png where a size in pixels was asked for."""
-    mark = f"x{settings.scale or DEFAULT_SCALE:g}"
-    if asks_for_a_size(settings):
-        mark = f"{new_size[0]}x{new_size[1]}"
-    return source.with_name(f"{source.stem}_{mark}.png")
+def _mark(settings: UpscaleSettings) -> str:
+    """What distinguishes an output's name from its input's, before the input's size is known."""
+    if settings.long_edge is not None:
+        return f"edge{settings.long_edge}"
+    if settings.width is not None or settings.height is not None:
+        return "x".join(f"{name}{side}" for name, side in (("w", settings.width), ("h", settings.height)) if side)
+    return f"x{settings.scale or DEFAULT_SCALE:g}"
 
 
-def _check_outputs(
-    source: Path,
-    picture: Picture,
-    target: Path,
-    new_size: tuple[int, int],
-    save_confidence: Path | None,
-    overwrite: bool,
-) -> None:
-    """Refuse outputs that could not or must not be written; raises what `check_output` raises."""
-    from patchscaler_cli.images.writing import check_output
-
-    check_output(target, source=source, width=new_size[0], height=new_size[1], overwrite=overwrite)
-    if save_confidence is None:
-        return
-    if save_confidence.resolve() == target.resolve():
-        raise UsageError(f"--save-confidence and the output are the same file {target}; give them different names.")
-    check_output(save_confidence, source=source, width=picture.width, height=picture.height, overwrite=overwrite)
+def _png_name(file: Path) -> str:
+    return f"{file.stem}.png"
 
 
-def _confidence_picture(confidence: npt.NDArray[np.float32]) -> Picture:
-    """The map [h, w] in (0, 1) as a grey picture: black is unsure, white is sure."""
-    from patchscaler_cli.images.picture import Picture
+def _name_by_size(gathered: Gathered, settings: UpscaleSettings) -> Gathered:
+    """For one picture that is asked for in pixels: photo_800x600.png."""
+    from patchscaler_cli.images.reading import read_picture
 
-    return Picture((confidence * 255).round().astype("uint8"))
+    source = gathered.work[0].source
+    picture = read_picture(source)
+    width, height = settings.output_size(picture.width, picture.height)
+    work = Work(source, source.with_name(f"{source.stem}_{width}x{height}.png"))
+    return Gathered((work,), gathered.batch, gathered.passed_over)
+
+
+def _confidence_files(chosen: Path | None, gathered: Gathered) -> Callable[[Work], Path] | None:
+    """Where each picture's confidence map goes: the file that was named, or for a batch the same tree in that folder."""
+    if chosen is None:
+        return None
+    if not gathered.batch:
+        return lambda work: chosen
+    root = Path(os.path.commonpath([work.target.parent for work in gathered.work]))
+    return lambda work: chosen / work.target.relative_to(root).with_suffix(".png")

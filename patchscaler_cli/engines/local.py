@@ -1,0 +1,203 @@
+"""The local engine: one picture after the other on this machine, reading and writing beside the network's work.
+
+One picture takes the same way as a thousand.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from patchscaler_cli.engines.inputs import Work
+from patchscaler_cli.errors import PatchScalerError, UsageError
+from patchscaler_cli.pipeline.settings import Progress, UpscaleSettings
+
+if TYPE_CHECKING:
+    from patchscaler_cli.images.picture import Picture
+    from patchscaler_cli.pipeline.result import UpscalePlan, UpscaleResult
+    from patchscaler_cli.pipeline.upscaler import Upscaler
+
+READ_AHEAD = 2
+"""Pictures that are decoded before the network asks for them."""
+
+WRITE_BEHIND = 2
+"""Pictures that may wait to be encoded; then the network waits."""
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What is wanted of every picture.
+
+    Attributes:
+        settings: of the upscale.
+        overwrite: replace outputs that exist.
+        skip_existing: leave pictures alone whose output exists (they count as skipped, not as failed).
+        make_folders: make the outputs' folders where they are missing.
+        dry_run: read and plan, compute and write nothing.
+        confidence: where a picture's confidence map goes; None for nowhere.
+    """
+
+    settings: UpscaleSettings
+    overwrite: bool = False
+    skip_existing: bool = False
+    make_folders: bool = False
+    dry_run: bool = False
+    confidence: Callable[[Work], Path] | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one picture.
+
+    Attributes:
+        work: which.
+        size: width and height of the input in pixels; None if it could not be read or was skipped.
+        new_size: width and height of the output.
+        skipped: the output existed.
+        error: why it failed; None if it did not.
+        warnings: sentences for the user.
+        plan: with `dry_run`.
+        result: without the pixels' being needed any more.
+        seconds: wall-clock seconds by stage: read, the pipeline's stages, write.
+    """
+
+    work: Work
+    size: tuple[int, int] | None = None
+    new_size: tuple[int, int] | None = None
+    skipped: bool = False
+    error: Exception | None = None
+    warnings: tuple[str, ...] = ()
+    plan: UpscalePlan | None = None
+    result: UpscaleResult | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def run_local(
+    work: tuple[Work, ...], orders: Orders, load: Callable[[], Upscaler], progress: Progress
+) -> Iterator[Outcome]:
+    """Upscale pictures and tell what became of each, in order.
+
+    A picture that cannot be read, upscaled or written is an outcome, not an exception: the others go on.
+
+    Args:
+        work: the pictures.
+        orders: what is wanted of each.
+        load: gives the model; called once, when the first picture could be read, so that a mistyped name is told at once.
+        progress: told how far the present picture is.
+
+    Raises:
+        PatchScalerError: if the model cannot be loaded: that concerns all pictures.
+        KeyboardInterrupt: as it comes; what is being written is finished or dropped whole.
+    """
+    upscaler: Upscaler | None = None
+    waiting, reading, writing = deque(work), deque[Future[_Read]](), deque[Future[Outcome]]()
+    reader, writer = ThreadPoolExecutor(1, "reader"), ThreadPoolExecutor(1, "writer")
+    try:
+        while waiting or reading:
+            while waiting and len(reading) < READ_AHEAD:
+                reading.append(reader.submit(_read, waiting.popleft(), orders))
+            read = reading.popleft().result()
+            if read.picture is None:
+                writing.append(_finished(read.outcome))
+            else:
+                upscaler = upscaler or load()
+                writing.append(_upscale(read.outcome, read.picture, upscaler, orders, writer, progress))
+            while writing and (len(writing) > WRITE_BEHIND or writing[0].done()):
+                yield writing.popleft().result()
+        while writing:
+            yield writing.popleft().result()
+    finally:
+        reader.shutdown(cancel_futures=True)
+        writer.shutdown(cancel_futures=True)
+
+
+@dataclass(frozen=True)
+class _Read:
+    outcome: Outcome
+    picture: Picture | None = None
+
+
+def _finished(outcome: Outcome) -> Future[Outcome]:
+    future: Future[Outcome] = Future()
+    future.set_result(outcome)
+    return future
+
+
+def _read(work: Work, orders: Orders) -> _Read:
+    """Decode a picture and refuse what can be refused before the work."""
+    from patchscaler_cli.images.reading import read_picture
+    from patchscaler_cli.images.writing import check_output
+
+    begin, outcome = time.perf_counter(), Outcome(work)
+    try:
+        if orders.skip_existing and os.path.lexists(work.target):
+            return _Read(replace(outcome, skipped=True))
+        picture = read_picture(work.source)
+        size = (picture.width, picture.height)
+        outcome = replace(outcome, size=size, new_size=orders.settings.output_size(*size))
+        assert outcome.new_size is not None
+        if orders.make_folders and not orders.dry_run:
+            work.target.parent.mkdir(parents=True, exist_ok=True)
+        if not (orders.make_folders and orders.dry_run):
+            width, height = outcome.new_size
+            check_output(work.target, source=work.source, width=width, height=height, overwrite=orders.overwrite)
+        if orders.confidence is not None:
+            beside = orders.confidence(work)
+            if beside.resolve() == work.target.resolve():
+                raise UsageError(
+                    f"--save-confidence and the output are the same file {beside}; give them different names."
+                )
+            if orders.make_folders and not orders.dry_run:
+                beside.parent.mkdir(parents=True, exist_ok=True)
+            check_output(beside, source=work.source, width=size[0], height=size[1], overwrite=orders.overwrite)
+    except OSError as error:
+        return _Read(
+            replace(outcome, error=PatchScalerError(f"{work.target.parent} cannot be made ({error.strerror})."))
+        )
+    except Exception as error:
+        return _Read(replace(outcome, error=error))
+    warnings, seconds = tuple(picture.warnings), {"read": time.perf_counter() - begin}
+    return _Read(replace(outcome, warnings=warnings, seconds=seconds), picture)
+
+
+def _upscale(
+    outcome: Outcome,
+    picture: Picture,
+    upscaler: Upscaler,
+    orders: Orders,
+    writer: ThreadPoolExecutor,
+    progress: Progress,
+) -> Future[Outcome]:
+    """Run the network here and now, and leave the writing to the writer."""
+    try:
+        if orders.dry_run:
+            plan = upscaler.plan(picture.width, picture.height, orders.settings)
+            return _finished(replace(outcome, plan=plan))
+        result = upscaler.upscale(picture.pixels, orders.settings, keep_coarse=False, progress=progress)
+    except Exception as error:
+        return _finished(replace(outcome, error=error))
+    return writer.submit(_write, replace(outcome, result=result), picture, orders)
+
+
+def _write(outcome: Outcome, picture: Picture, orders: Orders) -> Outcome:
+    from patchscaler_cli.images.picture import Picture
+    from patchscaler_cli.images.writing import write_picture
+
+    assert outcome.result is not None
+    begin, result = time.perf_counter(), outcome.result
+    try:
+        warnings = write_picture(outcome.work.target, picture.enlarged(result.pixels))
+        if orders.confidence is not None:
+            grey = (result.confidence * 255).round().astype("uint8")
+            write_picture(orders.confidence(outcome.work), Picture(grey))
+    except Exception as error:
+        return replace(outcome, error=error)
+    seconds = outcome.seconds | result.seconds | {"write": time.perf_counter() - begin}
+    small = replace(result, pixels=result.pixels[:0])  # an outcome is kept for the report, its picture is not
+    return replace(outcome, result=small, warnings=(*outcome.warnings, *warnings), seconds=seconds)
