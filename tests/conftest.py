@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -11,7 +12,9 @@ from hypothesis import settings as hypothesis_settings
 from typer.testing import CliRunner, Result
 
 from patchscaler_cli.cli.main import app
+from patchscaler_cli.store import manifest, places
 from tests.fake_upscaler import FakeUpscaler, RunCli
+from tests.weights_shelf import Shelf, running_server
 
 # No test measures time, on however busy a machine it runs.
 hypothesis_settings.register_profile("patchscaler", deadline=None)
@@ -45,3 +48,17 @@ def fake_upscaler(monkeypatch: pytest.MonkeyPatch) -> type[FakeUpscaler]:
     monkeypatch.setattr(FakeUpscaler, "loads", [])
     monkeypatch.setattr(FakeUpscaler, "asked", [])
     return FakeUpscaler
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shelf]:
+    """A weights store of its own, with a web server behind it, in place of the package's and the user's."""
+    with running_server() as server:
+        shelf = Shelf(server, tmp_path)
+        monkeypatch.setattr(manifest, "MANIFEST", shelf.manifest)
+        monkeypatch.setattr(places, "BUNDLED_FOLDERS", (shelf.bundled,))
+        monkeypatch.setenv("PATCHSCALER_CACHE", str(shelf.cache))
+        for name in ("PATCHSCALER_OFFLINE", "PATCHSCALER_WEIGHTS_URL"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        yield shelf

@@ -73,7 +73,13 @@ def test_every_option_reaches_the_pipeline(run_cli: RunCli, photo: Path) -> None
             scale=3, steps=5, groups=2, fidelity=0.25, coarse_only=True, texture=False, tile=64, batch_size=7, seed=9
         )
     ]
-    assert FakeUpscaler.loads == [{"model": None, "weights": Path("own.safetensors"), "device": "cpu", "dtype": "fp32"}]
+    own = {"model": None, "weights": Path("own.safetensors"), "device": "cpu", "dtype": "fp32", "may_download": True}
+    assert FakeUpscaler.loads == [own]
+
+
+def test_offline_forbids_downloads(run_cli: RunCli, photo: Path) -> None:
+    run_cli("upscale", photo, "--offline")
+    assert FakeUpscaler.loads[0]["may_download"] is False
 
 
 def test_model_name_reaches_the_pipeline(run_cli: RunCli, photo: Path) -> None:
@@ -84,7 +90,8 @@ def test_model_name_reaches_the_pipeline(run_cli: RunCli, photo: Path) -> None:
 def test_no_options_mean_the_pipelines_own_defaults(run_cli: RunCli, photo: Path) -> None:
     run_cli("upscale", photo)
     assert FakeUpscaler.asked == [UpscaleSettings()]
-    assert FakeUpscaler.loads == [{"model": None, "weights": None, "device": "auto", "dtype": "auto"}]
+    defaults = {"model": None, "weights": None, "device": "auto", "dtype": "auto", "may_download": True}
+    assert FakeUpscaler.loads == [defaults]
 
 
 def test_confidence_map_is_grey_at_input_size(run_cli: RunCli, photo: Path) -> None:

@@ -9,8 +9,10 @@ import typer
 from patchscaler_cli import __version__
 from patchscaler_cli.cli.edge import EdgeGroup
 from patchscaler_cli.cli.evaluate import evaluate
+from patchscaler_cli.cli.info import info
 from patchscaler_cli.cli.train import app as train
 from patchscaler_cli.cli.upscale import upscale
+from patchscaler_cli.cli.weights import app as weights
 
 app = typer.Typer(
     name="patchscaler",
@@ -22,6 +24,8 @@ app = typer.Typer(
 )
 app.command()(upscale)
 app.command()(evaluate)
+app.command()(info)
+app.add_typer(weights, name="weights")
 app.add_typer(train, name="train")
 
 

@@ -137,6 +137,14 @@ Weights = Annotated[
         rich_help_panel=_machine,
     ),
 ]
+Offline = Annotated[
+    bool,
+    typer.Option(
+        "--offline",
+        help="Never download weights, as PATCHSCALER_OFFLINE=1 in the environment.",
+        rich_help_panel=_machine,
+    ),
+]
 Device = Annotated[
     str,
     typer.Option(

@@ -14,6 +14,7 @@ import typer
 
 from patchscaler_cli.cli import options as opt
 from patchscaler_cli.cli.console import say_error, say_warning
+from patchscaler_cli.cli.downloads import DownloadLines
 from patchscaler_cli.cli.edge import sentence_of
 from patchscaler_cli.cli.progress import progress_display
 from patchscaler_cli.cli.report import Counts, Machine, as_json, as_line, as_text, asks_for_a_size
@@ -21,6 +22,7 @@ from patchscaler_cli.engines.inputs import Gathered, Work, gather
 from patchscaler_cli.engines.local import Orders, Outcome, run_local
 from patchscaler_cli.errors import UsageError
 from patchscaler_cli.pipeline.settings import DEFAULT_SCALE, UpscaleSettings
+from patchscaler_cli.store.progress import SilentProgress
 
 if TYPE_CHECKING:
     from patchscaler_cli.pipeline.upscaler import Upscaler
@@ -43,6 +45,7 @@ def upscale(
     seed: opt.Seed = UpscaleSettings.seed,
     model: opt.Model = None,
     weights: opt.Weights = None,
+    offline: opt.Offline = False,
     device: opt.Device = "auto",
     dtype: opt.Dtype = "auto",
     tile: opt.Tile = UpscaleSettings.tile,
@@ -82,7 +85,14 @@ def upscale(
         from patchscaler_cli.pipeline.upscaler import Upscaler
 
         begin = time.perf_counter()
-        loaded.append(Upscaler.from_pretrained(model, weights=weights, device=device, dtype=dtype))
+        download = (
+            SilentProgress() if quiet else DownloadLines()
+        )  # no bar: the pictures' bars are on the screen already
+        loaded.append(
+            Upscaler.from_pretrained(
+                model, weights=weights, device=device, dtype=dtype, may_download=not offline, progress=download
+            )
+        )
         stages["load"] = round(time.perf_counter() - begin, 3)
         if not quiet:
             for notice in loaded[0].notices:

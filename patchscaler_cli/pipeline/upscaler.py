@@ -22,7 +22,8 @@ from patchscaler_cli.pipeline.pixels import AnyArray, as_array
 from patchscaler_cli.pipeline.result import GroupReport, UpscalePlan, UpscaleResult
 from patchscaler_cli.pipeline.settings import NoProgress, Progress, UpscaleSettings
 from patchscaler_cli.sampling.groups import GroupLadder
-from patchscaler_cli.store.bundled import find_weights
+from patchscaler_cli.store.finding import find_weights
+from patchscaler_cli.store.progress import DownloadProgress
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -70,7 +71,14 @@ class Upscaler:
 
     @classmethod
     def from_pretrained(
-        cls, model: str | None = None, *, weights: Path | str | None = None, device: str = "auto", dtype: str = "auto"
+        cls,
+        model: str | None = None,
+        *,
+        weights: Path | str | None = None,
+        device: str = "auto",
+        dtype: str = "auto",
+        may_download: bool = True,
+        progress: DownloadProgress | None = None,
     ) -> Upscaler:
         """Load a model by name, or from a weights file.
 
@@ -79,15 +87,20 @@ class Upscaler:
             weights: a weights file; excludes `model`.
             device: auto, cpu, cuda, cuda:n or mps.
             dtype: auto, fp32, fp16 or bf16.
+            may_download: whether weights that are not on this machine may be downloaded.
+            progress: told how far a download is.
 
         Raises:
             UsageError: if a name is unknown, both names are given, or the device is not there.
-            PatchScalerError: if the weights file cannot be used.
+            PatchScalerError: if the weights file cannot be had or used.
         """
         if model is not None and weights is not None:
             raise UsageError("Give only one of --model and --weights: both say which weights are used.")
         choose_dtype(dtype, choose_device(device))  # refuse these before reading the file
-        path = Path(weights) if weights is not None else find_weights(model or DEFAULT_MODEL)
+        if weights is not None:
+            path = Path(weights)
+        else:
+            path = find_weights(model or DEFAULT_MODEL, may_download=may_download, progress=progress)
         network, details = load_weights(path)
         return cls(network, details, device, dtype)
 
