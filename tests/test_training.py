@@ -121,6 +121,7 @@ def test_a_run_becomes_weights_that_upscale(
 ) -> None:
     monkeypatch.setattr("patchscaler_cli.training.calibrate.SIGMAS", (0.1,))
     monkeypatch.setattr("patchscaler_cli.training.calibrate.STEPS", (1, 2))
+    monkeypatch.setattr("patchscaler_cli.training.calibrate.FINE_FIDELITIES", (0.0, 0.5))
     judge = [
         "--hr",
         validation / "hr",

@@ -1,0 +1,58 @@
+"""The weights that travel with the program: they are whole, they say where they come from, and they are worth having."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from patchscaler_cli.evaluation.folder import bicubic
+from patchscaler_cli.evaluation.metrics import Pixels, psnr_y
+from patchscaler_cli.pipeline.settings import UpscaleSettings
+from patchscaler_cli.pipeline.upscaler import Upscaler
+from patchscaler_cli.store.finding import find_weights
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Upscaler:
+    return Upscaler.from_pretrained("tiny", device="cpu", dtype="fp32")
+
+
+@pytest.fixture
+def photo(chelsea: Path) -> Pixels:
+    """The cat, 128x160."""
+    return np.asarray(Image.open(chelsea).convert("RGB"))
+
+
+def test_tiny_keeps_to_its_size() -> None:
+    assert find_weights("tiny", may_download=False).stat().st_size <= 12 * 2**20
+
+
+def test_the_metadata_tells_where_the_weights_come_from(tiny: Upscaler) -> None:
+    assert {"training", "data_licences", "seed", "commit", "licence", "validation", "calibration"} <= tiny.details.keys()
+    assert set(tiny.details["validation"]) == {"clean", "real"}
+
+
+def test_a_reduced_photo_comes_back_nearer_to_the_truth_than_by_bicubic(tiny: Upscaler, photo: Pixels) -> None:
+    low = np.asarray(Image.fromarray(photo).resize((40, 32), Image.Resampling.BICUBIC))
+    assert psnr_y(photo, tiny.upscale(low).pixels) > psnr_y(photo, bicubic(low))
+
+
+@pytest.mark.parametrize("tile", [64, 200])
+def test_tiles_do_not_change_a_real_photo(tiny: Upscaler, photo: Pixels, tile: int) -> None:
+    untiled, tiled = (tiny.upscale(photo, UpscaleSettings(tile=side)).pixels for side in (1000, tile))
+    assert int(np.abs(untiled.astype(int) - tiled.astype(int)).max()) <= 1
+
+
+def test_a_flat_picture_stays_flat(tiny: Upscaler) -> None:
+    flat = np.full((32, 32, 3), (90, 140, 200), np.uint8)
+    assert int(np.abs(tiny.upscale(flat).pixels.astype(int) - [90, 140, 200]).max()) <= 2
+
+
+def test_a_black_and_white_drawing_stays_free_of_colour(tiny: Upscaler) -> None:
+    drawing = np.full((48, 48, 3), 255, np.uint8)
+    drawing[8:40, 20:24] = drawing[30:34, 8:40] = 0
+    result = tiny.upscale(drawing).pixels.astype(int)
+    assert float((result.max(2) - result.min(2)).mean()) < 3
