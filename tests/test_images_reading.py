@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import struct
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import ExifTags, Image, ImageCms
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 
 from patchscaler_cli.errors import PatchScalerError
 from patchscaler_cli.images.reading import read_picture
+from patchscaler_cli.images.sixteen_bit import write_deep_png
+from patchscaler_cli.images.writing import write_picture
+from tests.image_samples import enlarge_smoothly, save
 
 GREY_RAMP = np.arange(0, 240, 10, dtype=np.uint8).reshape(4, 6)
-
-
-def save(image: Image.Image, path: Path, **options: Any) -> Path:
-    image.save(path, **options)
-    return path
 
 
 def test_photo(chelsea: Path) -> None:
@@ -29,7 +30,7 @@ def test_photo(chelsea: Path) -> None:
     assert (picture.width, picture.height, picture.alpha, picture.warnings) == (160, 128, None, ())
 
 
-@pytest.mark.parametrize("ending", ["png", "jpg", "webp", "tif", "bmp", "avif"])
+@pytest.mark.parametrize("ending", ["png", "jpg", "webp", "tif", "bmp", "avif", "gif"])
 def test_every_format_is_read(tmp_path: Path, chelsea: Path, ending: str) -> None:
     with Image.open(chelsea) as image:
         path = save(image, tmp_path / f"cat.{ending}")
@@ -86,7 +87,8 @@ def test_transparent_black_of_a_bilevel_picture_becomes_alpha(tmp_path: Path) ->
     image.putpixel((1, 0), 1)
     picture = read_picture(save(image, tmp_path / "bilevel.png", transparency=0))
     assert picture.alpha is not None
-    assert (picture.pixels.tolist(), picture.alpha.tolist()) == ([[0, 255]], [[0, 255]])
+    assert picture.alpha.tolist() == [[0, 255]]
+    assert picture.pixels[0, 1] == 255
 
 
 def test_colours_are_not_multiplied_by_alpha(tmp_path: Path) -> None:
@@ -166,29 +168,108 @@ def test_exif_of_a_tiff_with_several_pages(tmp_path: Path) -> None:
     assert kept.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.FNumber] == 2.5
 
 
+def xmp_of(path: Path) -> bytes:
+    return read_picture(path).metadata.xmp or b""
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "webp", "tif", "avif"])
+def test_xmp_is_kept(tmp_path: Path, ending: str) -> None:
+    xmp = '<x:xmpmeta xmlns:x="adobe:ns:meta/" dc:rights="© Ann"/>'.encode()
+    image, path = Image.fromarray(GREY_RAMP), tmp_path / f"x.{ending}"
+    words: dict[str, Any] = {"xmp": xmp}
+    if ending == "png":
+        words = {"pnginfo": PngImagePlugin.PngInfo()}
+        words["pnginfo"].add_itxt("XML:com.adobe.xmp", xmp.decode())
+    elif ending == "tif":
+        words = {"tiffinfo": {700: xmp}}
+    assert xmp_of(save(image, path, **words)) == xmp
+
+
+def test_xmp_says_nothing_of_the_old_size_and_orientation(tmp_path: Path) -> None:
+    xmp = (
+        b'<rdf:Description tiff:Orientation="6" tiff:ImageWidth="40" exif:PixelXDimension = \'40\' dc:format="x">'
+        b"<tiff:ImageLength>30</tiff:ImageLength><tiff:Orientation>6</tiff:Orientation></rdf:Description>"
+    )
+    kept = (
+        b'<rdf:Description tiff:Orientation="1" dc:format="x"><tiff:Orientation>1</tiff:Orientation></rdf:Description>'
+    )
+    assert xmp_of(save(Image.fromarray(GREY_RAMP), tmp_path / "x.jpg", xmp=xmp)) == kept
+
+
+@pytest.mark.parametrize("orientation", TURNS)
+def test_sixteen_bit_colour_is_turned(tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    with (tmp_path / "turned.png").open("wb") as file:
+        write_deep_png(file, GREY_RAMP[..., None].repeat(3, 2).astype(np.uint16), exif=exif.tobytes())
+    np.testing.assert_array_equal(read_picture(tmp_path / "turned.png").pixels[..., 1], TURNS[orientation])
+
+
+# ---- awkward files --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "webp", "tif", "bmp", "avif"])
+@pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1)], ids=str)
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+def test_odd_sizes(tmp_path: Path, size: tuple[int, int], ending: str, mode: str) -> None:
+    image = Image.new(mode, size, tuple([100] * len(mode)) if len(mode) > 1 else 100)
+    if mode == "RGBA" and ending == "jpg":
+        image = image.convert("CMYK")
+    picture = read_picture(save(image, tmp_path / f"thin.{ending}"))
+    assert (picture.width, picture.height) == size
+    written = tmp_path / f"large.{ending}"
+    write_picture(written, picture.enlarged(enlarge_smoothly(picture.pixels, 2)))
+    large = read_picture(written)
+    assert (large.width, large.height) == (2 * size[0], 2 * size[1])
+
+
+@pytest.mark.parametrize("name", ["Zürich 東京 🐱.png", "  .png", "a'b\"c;d$.png", "x" * 251 + ".png"])
+def test_odd_names(tmp_path: Path, name: str) -> None:
+    path = save(Image.fromarray(GREY_RAMP), tmp_path / name)
+    (tmp_path / "out").mkdir()
+    write_picture(tmp_path / "out" / name, read_picture(path))
+    assert [each.name for each in (tmp_path / "out").iterdir()] == [name]
+
+
+def test_name_that_no_disk_holds(tmp_path: Path) -> None:
+    with pytest.raises(PatchScalerError, match="cannot be read"):
+        read_picture(tmp_path / ("x" * 5000))
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "webp", "tif", "bmp", "avif", "gif"])
+@pytest.mark.parametrize("share", [0.01, 0.3, 0.6, 0.9])
+def test_cut_short(tmp_path: Path, chelsea: Path, ending: str, share: float) -> None:
+    path = tmp_path / f"cut.{ending}"
+    with Image.open(chelsea) as image:
+        whole = save(image, path).read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(PatchScalerError, match=re.escape(str(path))):
+        read_picture(path)
+
+
+@given(seed=st.integers(0, 2**32 - 1), ending=st.sampled_from(["png", "jpg", "webp", "tif", "bmp", "gif"]))
+def test_damaged_bytes_give_a_picture_or_one_sentence(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, ending: str
+) -> None:
+    generator = np.random.default_rng(seed)
+    path = save(Image.fromarray(GREY_RAMP).convert("RGB"), tmp_path_factory.mktemp("damaged") / f"x.{ending}")
+    contents = bytearray(path.read_bytes())
+    for place in generator.integers(0, len(contents), 5):
+        contents[place] = generator.integers(0, 256)
+    path.write_bytes(contents)
+    with contextlib.suppress(PatchScalerError):
+        read_picture(path, first_frame=True)
+
+
 # ---- what is said of what is lost -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("ending", ["png", "tif", "webp"])
-def test_further_frames_are_left_with_a_warning(tmp_path: Path, ending: str) -> None:
-    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "green", "blue")]
-    path = save(frames[0], tmp_path / f"frames.{ending}", save_all=True, append_images=frames[1:], lossless=True)
+def test_further_pages_are_left_with_a_warning(tmp_path: Path) -> None:
+    pages = [Image.new("RGB", (8, 8), colour) for colour in ("red", "green", "blue")]
+    path = save(pages[0], tmp_path / "pages.tif", save_all=True, append_images=pages[1:])
     picture = read_picture(path)
     assert picture.pixels[0, 0].tolist() == [255, 0, 0]
-    assert picture.warnings == (f"{path} has 3 frames or pages; only the first is upscaled.",)
-
-
-def test_sixteen_bit_colour_warns(tmp_path: Path) -> None:
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", 1, 1, 16, 2, 0, 0, 0)
-    row = zlib.compress(b"\0" + struct.pack(">HHH", 65535, 256, 0))
-    path = tmp_path / "deep.png"
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", row) + chunk(b"IEND", b""))
-    picture = read_picture(path)
-    assert picture.pixels.tolist() == [[[255, 1, 0]]]
-    assert "only the upper 8 are kept" in picture.warnings[0]
+    assert picture.warnings == (f"{path} has 3 pages; only the first is upscaled.",)
 
 
 def test_pillows_own_remarks_stay_unsaid(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:

@@ -13,9 +13,10 @@ from hypothesis.extra import numpy as arrays
 from PIL import ExifTags, Image, ImageCms
 
 from patchscaler_cli.errors import PatchScalerError
-from patchscaler_cli.images.alpha import on_white, resize_alpha
+from patchscaler_cli.images.alpha import on_background, resize_alpha
 from patchscaler_cli.images.formats import format_of
 from patchscaler_cli.images.metadata import Metadata
+from patchscaler_cli.images.options import WriteOptions
 from patchscaler_cli.images.picture import Picture
 from patchscaler_cli.images.reading import read_picture
 from patchscaler_cli.images.writing import write_picture
@@ -125,9 +126,9 @@ def test_even_alpha_stays_exactly_even(level: int, width: int, height: int) -> N
 
 
 @given(level=st.integers(0, 255))
-def test_opaque_is_unchanged_on_white(level: int) -> None:
+def test_opaque_is_unchanged_on_a_background(level: int) -> None:
     pixels = np.full((1, 1, 3), level, np.uint8)
-    np.testing.assert_array_equal(on_white(pixels, np.full((1, 1), 255, np.uint8)), pixels)
+    np.testing.assert_array_equal(on_background(pixels, np.full((1, 1), 255, np.uint8), (255, 0, 7)), pixels)
 
 
 # ---- metadata -------------------------------------------------------------------------------------------------------
@@ -157,6 +158,63 @@ def test_metadata_comes_back_where_the_format_has_a_place(tmp_path: Path, ending
         assert exif[ExifTags.Base.Artist] == "Ann"
         assert float(exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.FNumber]) == 2.5
         assert exif.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitudeRef] == "N"
+
+
+@pytest.mark.parametrize("length", range(65400, 65540, 10))
+def test_exif_near_the_limit_of_a_jpeg_is_kept_or_left_out(tmp_path: Path, length: int) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Artist] = "A" * (length - 100)
+    exif[ExifTags.IFD.Exif] = {ExifTags.Base.FNumber: 2.5}
+    picture = Picture(COLOUR, metadata=Metadata(exif.tobytes()))
+    notes = write_picture(tmp_path / "x.jpg", picture, WriteOptions(provenance="PatchScaler 1; seed 7"))
+    assert (len(notes) == 1) == (exif_in(tmp_path / "x.jpg").get(ExifTags.Base.Artist) is None)
+
+
+def exif_in(path: Path) -> Image.Exif:
+    with Image.open(path) as image:
+        exif = image.getexif()
+        exif.get_ifd(ExifTags.IFD.Exif)  # while the file is open
+        return exif
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "webp", "tif", "avif"])
+def test_exif_says_the_new_size(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"x.{ending}"
+    write_picture(path, Picture(COLOUR, metadata=Metadata(some_exif())))
+    inner = exif_in(path).get_ifd(ExifTags.IFD.Exif)
+    assert (inner[ExifTags.Base.ExifImageWidth], inner[ExifTags.Base.ExifImageHeight]) == (32, 24)
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "webp", "tif", "avif"])
+@pytest.mark.parametrize("exif", [None, some_exif()], ids=["no EXIF", "EXIF"])
+def test_provenance_is_in_the_exif(tmp_path: Path, ending: str, exif: bytes | None) -> None:
+    path = tmp_path / f"x.{ending}"
+    write_picture(path, Picture(COLOUR, metadata=Metadata(exif)), WriteOptions(provenance="PatchScaler 1; seed 7"))
+    written = exif_in(path)
+    assert written[ExifTags.Base.Software] == "PatchScaler 1; seed 7"
+    assert written.get(ExifTags.Base.Artist) == ("Ann" if exif else None)
+
+
+@pytest.mark.parametrize("pixels", [COLOUR, COLOUR.astype(np.uint16)], ids=["8 bits", "16 bits"])
+def test_provenance_is_a_text_of_a_png(tmp_path: Path, pixels: Bytes) -> None:
+    write_picture(tmp_path / "x.png", Picture(pixels), WriteOptions(provenance="PatchScaler · seed 7"))
+    with Image.open(tmp_path / "x.png") as image:
+        assert image.info["Software"] == "PatchScaler · seed 7"
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "webp", "tif", "avif"])
+@pytest.mark.parametrize("pixels", [COLOUR, COLOUR.astype(np.uint16)], ids=["8 bits", "16 bits"])
+def test_stripped_file_keeps_nothing_but_the_profile(tmp_path: Path, ending: str, pixels: Bytes) -> None:
+    metadata = Metadata(some_exif(), PROFILE, (300.0, 300.0), b"<x:xmpmeta/>")
+    path = tmp_path / f"x.{ending}"
+    write_picture(path, Picture(pixels, metadata=metadata), WriteOptions(strip_metadata=True))
+    assert read_picture(path).metadata == Metadata(icc_profile=PROFILE)
+
+
+def test_xmp_too_long_for_a_jpeg_is_left_with_a_warning(tmp_path: Path) -> None:
+    notes = write_picture(tmp_path / "x.jpg", Picture(COLOUR, metadata=Metadata(xmp=b"<x>" + b"A" * 70000)))
+    assert "XMP" in notes[0]
+    assert read_picture(tmp_path / "x.jpg").metadata.xmp is None
 
 
 def test_exif_too_long_for_a_jpeg_is_left_with_a_warning(tmp_path: Path) -> None:

@@ -1,28 +1,94 @@
-"""Transparency: enlarged apart from the colours, or left out where a format has no place for it."""
+"""Transparency: kept apart from the colours, enlarged apart, or left out where a format has no place for it."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
+from patchscaler_cli.images.depth import quantised, resized, strips, unit, white_of
 
-def resize_alpha(alpha: npt.NDArray[np.uint8], width: int, height: int) -> npt.NDArray[np.uint8]:
+Samples = npt.NDArray[np.unsignedinteger[Any]]
+"""uint8 (0 to 255) or uint16 (0 to 65535)."""
+
+
+def resize_alpha(alpha: Samples, width: int, height: int) -> Samples:
     """Enlarge opacity [H, W] to [height, width] by Lanczos without its ringing.
 
     Each pixel is held to the range of the 3x3 input pixels around it. Lanczos alone would dim opaque pixels and
-    tint transparent ones along every edge; so what is opaque (255) or clear (0) all around stays exactly that.
+    tint transparent ones along every edge; so what is opaque or clear (0) all around stays exactly that.
     """
-    image, size = Image.fromarray(alpha), (width, height)
-    smooth = np.asarray(image.resize(size, Image.Resampling.LANCZOS))
+    # Pillow filters 16 bits only as floating point.
+    image, size = Image.fromarray(alpha if alpha.dtype == np.uint8 else alpha.astype(np.float32)), (width, height)
+    resized = np.array(image.resize(size, Image.Resampling.LANCZOS))
     lowest = np.asarray(image.filter(ImageFilter.MinFilter(3)).resize(size, Image.Resampling.NEAREST))
     highest = np.asarray(image.filter(ImageFilter.MaxFilter(3)).resize(size, Image.Resampling.NEAREST))
-    return smooth.clip(lowest, highest)
+    np.clip(resized, lowest, highest, out=resized)
+    smooth: Samples = resized if alpha.dtype == np.uint8 else np.rint(resized, out=resized).astype(alpha.dtype)
+    return smooth
 
 
-def on_white(pixels: npt.NDArray[np.uint8], alpha: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """What colours [H, W, 3] or grey [H, W] of opacity [H, W] look like on white paper."""
-    weight = alpha.astype(np.uint32)
-    if pixels.ndim == 3:
-        weight = weight[..., None]
-    return ((pixels * weight + 255 * (255 - weight) + 127) // 255).astype(np.uint8)
+def on_background(pixels: Samples, alpha: Samples, background: tuple[int, ...]) -> Samples:
+    """What colours [H, W, 3] or grey [H, W] of opacity [H, W] look like on paper of one colour.
+
+    Args:
+        pixels: not multiplied by alpha.
+        alpha: in the depth of `pixels`.
+        background: red, green and blue, or grey alone, in the depth of `pixels`.
+    """
+    white, paper = white_of(pixels.dtype), np.array(background, np.uint32)
+    composite = np.empty_like(pixels)
+    for rows in strips(pixels.shape[0]):
+        weight = alpha[rows].astype(np.uint32)
+        if pixels.ndim == 3:
+            weight = weight[..., None]
+        composite[rows] = (pixels[rows] * weight + paper * (white - weight) + white // 2) // white
+    return composite
+
+
+def bled(pixels: Samples, alpha: Samples) -> Samples:
+    """Colours [H, W, 3] or grey [H, W] continued under what is clear (alpha [H, W] 0), of the same depth.
+
+    Files hold anything there, mostly black or white. Nobody sees it until the picture is enlarged: then it mixes with
+    the visible colours and makes a dark or light fringe. What is not wholly clear stays as it is.
+    """
+    clear = alpha == 0
+    if not clear.any() or clear.all():
+        return pixels
+    weight = unit(alpha)[..., None]
+    colours = unit(pixels).reshape(*alpha.shape, -1)
+    spread = quantised(_spread(colours * weight, weight)[clear], pixels.dtype)
+    continued = pixels.copy()
+    continued[clear] = spread if pixels.ndim == 3 else spread[:, 0]
+    return continued
+
+
+def _spread(weighted: npt.NDArray[np.float32], weight: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Fill the unknown with what is around it: the average of the nearest blocks of 2, 4, 8 … pixels that know.
+
+    Args:
+        weighted: [H, W, C], multiplied by `weight`.
+        weight: [H, W, 1]; 0 is unknown, and something is known.
+
+    Returns:
+        [H, W, C], no longer multiplied.
+    """
+    height, width = weight.shape[:2]
+    known = np.divide(weighted, weight, out=np.zeros_like(weighted), where=weight > 0)
+    if height == width == 1:
+        return known
+    coarse = _spread(_blocks(weighted), _blocks(weight))
+    around = (0, 0, width / 2, height / 2)
+    return np.where(weight > 0, known, resized(coarse, width, height, around, Image.Resampling.BILINEAR))
+
+
+def _blocks(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Sums over blocks of 2x2: [H, W, C] -> [⌈H/2⌉, ⌈W/2⌉, C]."""
+    height, width, channels = values.shape
+    even = np.pad(values, ((0, height % 2), (0, width % 2), (0, 0)))
+    sums: npt.NDArray[np.float32] = even.reshape(even.shape[0] // 2, 2, even.shape[1] // 2, 2, channels).sum(
+        axis=(1, 3)
+    )
+    return sums
