@@ -11,6 +11,7 @@ from typer.testing import Result
 
 from patchscaler_cli.pipeline.result import GroupReport, UpscalePlan, UpscaleResult
 from patchscaler_cli.pipeline.settings import NoProgress, Progress, UpscaleSettings
+from patchscaler_cli.sampling.groups import Group, GroupLadder
 
 RunCli = Callable[..., Result]
 """The fixture `run_cli`: takes the words of a command line."""
@@ -26,7 +27,8 @@ class FakeUpscaler:
     asked: ClassVar[list[UpscaleSettings]] = []
     """The settings of each `upscale` and `plan`."""
 
-    model_name, device, dtype = "fake", "cpu", "fp32"
+    model_name, device, dtype, default_fidelity = "fake", "cpu", "fp32", 0.25
+    ladder = GroupLadder((Group(0.05, 1), Group(0.2, 2)), (0.5,))
 
     def __init__(self) -> None:
         self.notices: list[str] = ["fp16 is not computed on a CPU; fp32 is used instead."]

@@ -17,8 +17,20 @@ HEAVY = {"torch", "numpy", "PIL", "cv2", "safetensors", "skimage", "scipy"}
 # Each package and those of ours that it may import; `errors` and the package root are open to all.
 MAY_IMPORT: dict[str, set[str]] = {
     "engines": {"pipeline", "images"},
-    "cli": {"engines", "pipeline", "images", "tiling", "sampling", "models", "store", "training", "evaluation"},
+    "cli": {
+        "engines",
+        "pipeline",
+        "images",
+        "tiling",
+        "sampling",
+        "models",
+        "store",
+        "training",
+        "evaluation",
+        "textures",
+    },
     "pipeline": {"sampling", "tiling", "models", "store"},
+    "textures": {"engines", "pipeline", "images", "models"},
     "images": set(),
     "tiling": set(),
     "sampling": {"models"},

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -159,3 +162,18 @@ def test_the_inputs_stay_as_they_were(run_cli: RunCli, album: Path, tmp_path: Pa
     before = {name: (album / name).read_bytes() for name in _tree(album)}
     run_cli("upscale", album, "-r", "-o", tmp_path / "out")
     assert {name: (album / name).read_bytes() for name in _tree(album)} == before
+
+
+def test_what_a_killed_run_left_is_cleared_up_and_what_a_running_one_writes_is_not(
+    run_cli: RunCli, album: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    litter, busy = out / f".patchscaler-{gone.pid}-00ff.part", out / f".patchscaler-{os.getpid()}-00ff.part"
+    for part in (litter, busy):
+        part.write_bytes(b"half a picture")
+    assert run_cli("upscale", album, "-o", out).exit_code == 0
+    assert not litter.exists()
+    assert busy.exists()

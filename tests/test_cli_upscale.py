@@ -179,3 +179,57 @@ def test_dry_run_as_json(run_cli: RunCli, photo: Path) -> None:
     assert report | wanted == report
     assert report["memory_bytes"] == 100 * 2**20
     assert list(photo.parent.iterdir()) == [photo]
+
+
+@pytest.mark.parametrize(("name", "ending"), [("webp", ".webp"), ("jpeg", ".jpg"), ("tiff", ".tif"), ("avif", ".avif")])
+def test_format_decides_the_ending(run_cli: RunCli, photo: Path, name: str, ending: str) -> None:
+    assert run_cli("upscale", photo, "--format", name).exit_code == 0
+    assert photo.with_name(f"cat_x4{ending}").exists()
+
+
+def test_suffix_names_the_output(run_cli: RunCli, photo: Path) -> None:
+    assert run_cli("upscale", photo, "--suffix", "-large", "--width", "320").exit_code == 0
+    assert photo.with_name("cat-large.png").exists()
+
+
+def test_quality_decides_the_size(run_cli: RunCli, photo: Path) -> None:
+    sizes = []
+    for quality in (30, 95):
+        output = photo.with_name(f"q{quality}.jpg")
+        assert run_cli("upscale", photo, "-o", output, "--quality", quality).exit_code == 0
+        sizes.append(output.stat().st_size)
+    assert sizes[0] < sizes[1] / 2
+
+
+def test_a_quality_for_png_is_refused_before_the_model_is_loaded(run_cli: RunCli, photo: Path) -> None:
+    result = run_cli("upscale", photo, "--quality", 90)
+    assert result.exit_code == 2
+    assert "PNG has no quality to choose" in " ".join(result.stderr.split())
+    assert FakeUpscaler.loads == []
+
+
+def test_background_shows_where_jpeg_has_no_transparency(run_cli: RunCli, tmp_path: Path) -> None:
+    Image.new("RGBA", (16, 16), (0, 0, 0, 0)).save(tmp_path / "clear.png")
+    run_cli("upscale", tmp_path / "clear.png", "-o", tmp_path / "out.jpg", "--background", "#ff0000")
+    with Image.open(tmp_path / "out.jpg") as image:
+        red, green, blue = image.convert("RGB").getpixel((20, 20))  # type: ignore[misc]
+    assert red > 245
+    assert max(green, blue) < 10
+
+
+def test_an_animation_is_refused_and_its_first_frame_is_not(run_cli: RunCli, tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    refused = run_cli("upscale", tmp_path / "a.gif")
+    assert refused.exit_code == 1
+    assert "--first-frame" in " ".join(refused.stderr.split())
+    assert run_cli("upscale", tmp_path / "a.gif", "--first-frame").exit_code == 0
+    assert (tmp_path / "a_x4.png").exists()
+
+
+def test_the_file_tells_how_it_was_made(run_cli: RunCli, photo: Path) -> None:
+    run_cli("upscale", photo, "--seed", "7")
+    with Image.open(photo.with_name("cat_x4.png")) as image:
+        note = str(image.getexif()[0x0131])
+    assert note.startswith("PatchScaler ")
+    assert all(word in note for word in ("model fake", "640x512 from 160x128", "fidelity 0.25", "2 steps", "seed 7"))

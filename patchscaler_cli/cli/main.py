@@ -10,6 +10,7 @@ from patchscaler_cli import __version__
 from patchscaler_cli.cli.edge import EdgeGroup
 from patchscaler_cli.cli.evaluate import evaluate
 from patchscaler_cli.cli.info import info
+from patchscaler_cli.cli.texture import app as texture
 from patchscaler_cli.cli.train import app as train
 from patchscaler_cli.cli.upscale import upscale
 from patchscaler_cli.cli.weights import app as weights
@@ -26,6 +27,7 @@ app.command()(upscale)
 app.command()(evaluate)
 app.command()(info)
 app.add_typer(weights, name="weights")
+app.add_typer(texture, name="texture")
 app.add_typer(train, name="train")
 
 

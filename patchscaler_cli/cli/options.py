@@ -44,6 +44,56 @@ Recursive = Annotated[
     bool, typer.Option("--recursive", "-r", help="Go into the folders' folders too, and keep their tree.")
 ]
 
+# ---- the output file --------------------------------------------------------------------------------------------------
+
+_file = "Output file"
+Format = Annotated[
+    str | None,
+    typer.Option(
+        help="png, jpeg, webp, tiff, bmp or avif.",
+        show_default="what OUT's ending says, else png",
+        rich_help_panel=_file,
+    ),
+]
+Quality = Annotated[
+    int | None,
+    typer.Option(
+        help="1 to 100, for JPEG, WebP and AVIF. The default is high: an upscaled picture's fine detail is easily lost.",
+        show_default="95; AVIF 90",
+        rich_help_panel=_file,
+    ),
+]
+Lossless = Annotated[
+    bool, typer.Option("--lossless", help="Lose nothing (WebP; PNG, TIFF and BMP never do).", rich_help_panel=_file)
+]
+Suffix = Annotated[
+    str | None,
+    typer.Option(
+        help="What is put behind the name where PatchScaler chooses it, such as _large.",
+        show_default="_x4 and the like beside the input, nothing in another folder",
+        rich_help_panel=_file,
+    ),
+]
+StripMetadata = Annotated[
+    bool,
+    typer.Option(
+        "--strip-metadata",
+        help="Leave EXIF (camera, place, time), XMP and resolution out. The colour profile stays.",
+        rich_help_panel=_file,
+    ),
+]
+Background = Annotated[
+    str,
+    typer.Option(
+        metavar="COLOUR",
+        help="What shows through transparent parts where the format has no transparency, such as black or #ff8800.",
+        rich_help_panel=_file,
+    ),
+]
+FirstFrame = Annotated[
+    bool, typer.Option("--first-frame", help="Of an animation, upscale the first frame.", rich_help_panel=_file)
+]
+
 # ---- size -----------------------------------------------------------------------------------------------------------
 
 _size = "Size (one of --scale, --width/--height, --long-edge)"
@@ -110,6 +160,15 @@ NoTexture = Annotated[
     typer.Option(
         "--no-texture",
         help="Leave the texture prompt out: slightly faster; shows what the prompt contributes.",
+        rich_help_panel=_quality,
+    ),
+]
+Texture = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        readable=False,
+        help="Your own texture memory, as `patchscaler texture build` makes it of your photographs, in place of the model's.",
         rich_help_panel=_quality,
     ),
 ]

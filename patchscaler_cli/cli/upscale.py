@@ -20,7 +20,9 @@ from patchscaler_cli.cli.progress import progress_display
 from patchscaler_cli.cli.report import Counts, Machine, as_json, as_line, as_text, asks_for_a_size
 from patchscaler_cli.engines.inputs import Gathered, Work, gather
 from patchscaler_cli.engines.local import Orders, Outcome, run_local
-from patchscaler_cli.errors import UsageError
+from patchscaler_cli.errors import PatchScalerError, UsageError
+from patchscaler_cli.images.formats import format_of
+from patchscaler_cli.images.options import WriteOptions, parse_colour
 from patchscaler_cli.pipeline.settings import DEFAULT_SCALE, UpscaleSettings
 from patchscaler_cli.store.progress import SilentProgress
 
@@ -33,6 +35,13 @@ def upscale(
     output: opt.Output = None,
     overwrite: opt.Overwrite = False,
     recursive: opt.Recursive = False,
+    format: opt.Format = None,
+    quality: opt.Quality = None,
+    lossless: opt.Lossless = False,
+    suffix: opt.Suffix = None,
+    strip_metadata: opt.StripMetadata = False,
+    background: opt.Background = "white",
+    first_frame: opt.FirstFrame = False,
     scale: opt.Scale = None,
     width: opt.Width = None,
     height: opt.Height = None,
@@ -42,6 +51,7 @@ def upscale(
     steps: opt.Steps = None,
     groups: opt.Groups = None,
     no_texture: opt.NoTexture = False,
+    texture: opt.Texture = None,
     seed: opt.Seed = UpscaleSettings.seed,
     model: opt.Model = None,
     weights: opt.Weights = None,
@@ -70,12 +80,16 @@ def upscale(
     _check_device(device)
     if model is not None and weights is not None:
         raise UsageError("Give only one of --model and --weights: both say which weights are used.")
-    gathered = gather(sources, output, recursive, lambda file: f"{file.stem}_{_mark(settings)}.png", _png_name)
-    if not gathered.batch and output is None and asks_for_a_size(settings):
-        gathered = _name_by_size(gathered, settings)
+    _check_texture(texture, no_texture)
+    write = WriteOptions(format, quality, lossless, strip_metadata, parse_colour(background))
+    ending = format_of(Path("name"), format).suffixes[0] if format else ".png"
+    beside = f"_{_mark(settings)}{ending}" if suffix is None else suffix + ending
+    gathered = gather(sources, output, recursive, beside, (suffix or "") + ending)
+    if not gathered.batch and output is None and suffix is None and asks_for_a_size(settings):
+        gathered = _name_by_size(gathered, settings, ending, first_frame)
     orders = Orders(
         settings, overwrite=overwrite, skip_existing=gathered.batch and not overwrite, make_folders=gathered.batch,
-        dry_run=dry_run, confidence=_confidence_files(save_confidence, gathered),
+        dry_run=dry_run, confidence=_confidence_files(save_confidence, gathered), write=write, first_frame=first_frame,
     )  # fmt: skip
     loaded: list[Upscaler] = []
     stages: dict[str, float] = {}
@@ -93,6 +107,8 @@ def upscale(
                 model, weights=weights, device=device, dtype=dtype, may_download=not offline, progress=download
             )
         )
+        if texture is not None:
+            loaded[0].use_textures(texture)
         stages["load"] = round(time.perf_counter() - begin, 3)
         if not quiet:
             for notice in loaded[0].notices:
@@ -168,6 +184,18 @@ def _check_device(device: str) -> None:
         raise UsageError(f"--device must be auto, cpu, cuda, cuda:N (N counts from 0) or mps, not {device}.")
 
 
+def _check_texture(texture: Path | None, no_texture: bool) -> None:
+    """Refuse a texture memory that is not there or not wanted; what is in it is found out with the model."""
+    if texture is None:
+        return
+    if no_texture:
+        raise UsageError("Give only one of --texture and --no-texture: one uses textures, the other none.")
+    if not texture.is_file():
+        raise PatchScalerError(
+            f"There is no texture memory {texture}; `patchscaler texture build` makes one of your photographs."
+        )
+
+
 def _mark(settings: UpscaleSettings) -> str:
     """What distinguishes an output's name from its input's, before the input's size is known."""
     if settings.long_edge is not None:
@@ -177,18 +205,14 @@ def _mark(settings: UpscaleSettings) -> str:
     return f"x{settings.scale or DEFAULT_SCALE:g}"
 
 
-def _png_name(file: Path) -> str:
-    return f"{file.stem}.png"
-
-
-def _name_by_size(gathered: Gathered, settings: UpscaleSettings) -> Gathered:
+def _name_by_size(gathered: Gathered, settings: UpscaleSettings, ending: str, first_frame: bool) -> Gathered:
     """For one picture that is asked for in pixels: photo_800x600.png."""
     from patchscaler_cli.images.reading import read_picture
 
     source = gathered.work[0].source
-    picture = read_picture(source)
+    picture = read_picture(source, first_frame=first_frame)
     width, height = settings.output_size(picture.width, picture.height)
-    work = Work(source, source.with_name(f"{source.stem}_{width}x{height}.png"))
+    work = Work(source, source.with_name(f"{source.stem}_{width}x{height}{ending}"))
     return Gathered((work,), gathered.batch, gathered.passed_over)
 
 

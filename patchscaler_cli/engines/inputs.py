@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,8 +45,8 @@ def gather(
     inputs: list[Path],
     output: Path | None,
     recursive: bool,
-    name_beside: Callable[[Path], str],
-    name_in_folder: Callable[[Path], str],
+    ending_beside: str,
+    ending_in_folder: str,
 ) -> Gathered:
     """Find the pictures and name their outputs.
 
@@ -55,8 +55,8 @@ def gather(
         output: for one file: the file to write, or an existing folder to write into; for a batch: a folder, made if
             it is missing. None: files go beside their inputs, folders into a new folder beside them, `FOLDER_upscaled`.
         recursive: go into the folders' folders, and keep the tree.
-        name_beside: the output's file name for a picture whose output goes into the same folder.
-        name_in_folder: the output's file name for a picture whose output goes into another folder.
+        ending_beside: what follows the name's stem, such as "_x4.png", for a picture whose output goes into the same folder.
+        ending_in_folder: the same, such as ".png", for a picture whose output goes into another folder.
 
     Raises:
         UsageError: if two pictures would write one file, an output is another's input, or a batch's output is a file.
@@ -76,14 +76,16 @@ def gather(
             if not pictures:
                 deeper = "" if recursive else "; --recursive looks into its folders too"
                 raise PatchScalerError(f"The folder {path} holds no pictures{deeper}.")
-            work += [Work(file, target / file.relative_to(path).with_name(name_in_folder(file))) for file in pictures]
+            work += [
+                Work(file, target / file.relative_to(path).with_name(file.stem + ending_in_folder)) for file in pictures
+            ]
             continue
         for file in _matches(path):
             if output is None:
-                work.append(Work(file, file.with_name(name_beside(file))))
+                work.append(Work(file, file.with_name(file.stem + ending_beside)))
             elif batch or output.is_dir():
                 same = output.resolve() == file.resolve().parent
-                work.append(Work(file, output / (name_beside if same else name_in_folder)(file)))
+                work.append(Work(file, output / (file.stem + (ending_beside if same else ending_in_folder))))
             else:
                 work.append(Work(file, output))
     _refuse_collisions(work)

@@ -14,8 +14,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from patchscaler_cli import __version__
 from patchscaler_cli.engines.inputs import Work
 from patchscaler_cli.errors import PatchScalerError, UsageError
+from patchscaler_cli.images.options import WriteOptions
 from patchscaler_cli.pipeline.settings import Progress, UpscaleSettings
 
 if TYPE_CHECKING:
@@ -41,6 +43,8 @@ class Orders:
         make_folders: make the outputs' folders where they are missing.
         dry_run: read and plan, compute and write nothing.
         confidence: where a picture's confidence map goes; None for nowhere.
+        write: how pictures are written; the provenance note is added to it.
+        first_frame: of an animation, take the first frame.
     """
 
     settings: UpscaleSettings
@@ -49,6 +53,8 @@ class Orders:
     make_folders: bool = False
     dry_run: bool = False
     confidence: Callable[[Work], Path] | None = None
+    write: WriteOptions = field(default_factory=WriteOptions)
+    first_frame: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,6 +101,10 @@ def run_local(
         PatchScalerError: if the model cannot be loaded: that concerns all pictures.
         KeyboardInterrupt: as it comes; what is being written is finished or dropped whole.
     """
+    from patchscaler_cli.images.writing import clear_litter
+
+    for folder in {one.target.parent for one in work}:
+        clear_litter(folder)
     upscaler: Upscaler | None = None
     waiting, reading, writing = deque(work), deque[Future[_Read]](), deque[Future[Outcome]]()
     reader, writer = ThreadPoolExecutor(1, "reader"), ThreadPoolExecutor(1, "writer")
@@ -138,7 +148,7 @@ def _read(work: Work, orders: Orders) -> _Read:
     try:
         if orders.skip_existing and os.path.lexists(work.target):
             return _Read(replace(outcome, skipped=True))
-        picture = read_picture(work.source)
+        picture = read_picture(work.source, first_frame=orders.first_frame)
         size = (picture.width, picture.height)
         outcome = replace(outcome, size=size, new_size=orders.settings.output_size(*size))
         assert outcome.new_size is not None
@@ -146,7 +156,10 @@ def _read(work: Work, orders: Orders) -> _Read:
             work.target.parent.mkdir(parents=True, exist_ok=True)
         if not (orders.make_folders and orders.dry_run):
             width, height = outcome.new_size
-            check_output(work.target, source=work.source, width=width, height=height, overwrite=orders.overwrite)
+            check_output(
+                work.target, source=work.source, width=width, height=height, overwrite=orders.overwrite,
+                options=orders.write, mode=picture.mode,
+            )  # fmt: skip
         if orders.confidence is not None:
             beside = orders.confidence(work)
             if beside.resolve() == work.target.resolve():
@@ -182,20 +195,42 @@ def _upscale(
         result = upscaler.upscale(picture.pixels, orders.settings, keep_coarse=False, progress=progress)
     except Exception as error:
         return _finished(replace(outcome, error=error))
-    return writer.submit(_write, replace(outcome, result=result), picture, orders)
+    options = replace(orders.write, provenance=provenance(upscaler, orders.settings, outcome))
+    return writer.submit(_write, replace(outcome, result=result), picture, options, orders.confidence)
 
 
-def _write(outcome: Outcome, picture: Picture, orders: Orders) -> Outcome:
+def provenance(upscaler: Upscaler, settings: UpscaleSettings, outcome: Outcome) -> str:
+    """One line on how a picture was made: the software, the model, and the settings that decide what it looks like."""
+    assert outcome.size is not None
+    assert outcome.new_size is not None
+    words = [
+        f"PatchScaler {__version__}",
+        f"model {upscaler.model_name}",
+        "{}x{} from {}x{}".format(*outcome.new_size, *outcome.size),
+    ]
+    if settings.coarse_only:
+        words.append("coarse only")
+    else:
+        fidelity = upscaler.default_fidelity if settings.fidelity is None else settings.fidelity
+        ladder = upscaler.ladder.select(settings.groups, settings.steps)
+        words += [f"fidelity {fidelity:g}", f"{len(ladder.groups)} groups", f"{ladder.groups[-1].steps} steps"]
+        words += [f"seed {settings.seed}"] if settings.texture else ["no texture prompt", f"seed {settings.seed}"]
+    return ", ".join(words)
+
+
+def _write(
+    outcome: Outcome, picture: Picture, options: WriteOptions, confidence: Callable[[Work], Path] | None
+) -> Outcome:
     from patchscaler_cli.images.picture import Picture
     from patchscaler_cli.images.writing import write_picture
 
     assert outcome.result is not None
     begin, result = time.perf_counter(), outcome.result
     try:
-        warnings = write_picture(outcome.work.target, picture.enlarged(result.pixels))
-        if orders.confidence is not None:
+        warnings = write_picture(outcome.work.target, picture.enlarged(result.pixels), options)
+        if confidence is not None:
             grey = (result.confidence * 255).round().astype("uint8")
-            write_picture(orders.confidence(outcome.work), Picture(grey))
+            write_picture(confidence(outcome.work), Picture(grey))
     except Exception as error:
         return replace(outcome, error=error)
     seconds = outcome.seconds | result.seconds | {"write": time.perf_counter() - begin}

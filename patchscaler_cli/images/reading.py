@@ -81,7 +81,7 @@ def _about_frames(path: Path, image: ImageFile.ImageFile, first_frame: bool) -> 
             return []
         raise PatchScalerError(
             f"{path} is an animation of {frames} frames, of which this would keep one; "
-            "ask for its first frame, or for an output that holds animations (GIF, WebP or PNG)."
+            "give --first-frame to upscale that one."
         )
     if image.format in {"MPO", "HEIF"}:
         return []

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +17,9 @@ from patchscaler_cli.images.encoding import encode, what_is_lost
 from patchscaler_cli.images.formats import Format, Mode, format_of
 from patchscaler_cli.images.options import WriteOptions
 from patchscaler_cli.images.picture import Picture
+
+_PART_PREFIX = ".patchscaler-"
+_DAYS_OLD = 2 * 24 * 3600.0
 
 
 def check_output(
@@ -126,7 +131,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         PatchScalerError: if the block raises what the disk or an encoder may.
     """
     target = path.resolve()  # through a symbolic link: the file it leads to is replaced, the link stays
-    temporary = target.parent / f".patchscaler-{secrets.token_hex(8)}.part"
+    temporary = target.parent / f"{_PART_PREFIX}{os.getpid()}-{secrets.token_hex(8)}.part"
     try:
         with temporary.open("x+b") as file:
             yield file
@@ -136,6 +141,35 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         if isinstance(error, (PatchScalerError, MemoryError)) or not isinstance(error, Exception):
             raise
         raise PatchScalerError(_could_not(path, error)) from error
+
+
+def clear_litter(folder: Path) -> int:
+    """Remove what killed runs left in a folder: parts of files whose process is gone, or that are days old.
+
+    Returns:
+        How many files were removed. What cannot be removed is left: it is no picture and harms nobody.
+    """
+    removed = 0
+    for part in folder.glob(f"{_PART_PREFIX}*.part"):
+        process = part.name.removeprefix(_PART_PREFIX).partition("-")[0]
+        with contextlib.suppress(OSError):
+            old = time.time() - part.stat().st_mtime > _DAYS_OLD
+            if old or (process.isdecimal() and not _is_running(int(process))):
+                part.unlink()
+                removed += 1
+    return removed
+
+
+def _is_running(process: int) -> bool:
+    if os.name != "posix":
+        return True  # elsewhere asking is not harmless; age decides
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _could_not(path: Path, error: Exception) -> str:

@@ -97,13 +97,25 @@ class TextureMemory(nn.Module):
     keys: Tensor
     values: Tensor
 
-    def __init__(self, config: TextureConfig) -> None:
+    def __init__(self, config: TextureConfig, entries: int | None = None) -> None:
+        """Make an empty memory.
+
+        Args:
+            config: sizes.
+            entries: entries M; None for the configuration's own number.
+        """
         super().__init__()
-        self.top_k = config.top_k
-        self.register_buffer("keys", torch.zeros(config.entries, config.embedding))
-        self.register_buffer("values", torch.zeros(config.entries, config.tokens, config.token_width))
+        entries = config.entries if entries is None else entries
+        self.top_k = min(config.top_k, entries)
+        self.register_buffer("keys", torch.zeros(entries, config.embedding))
+        self.register_buffer("values", torch.zeros(entries, config.tokens, config.token_width))
+
+    def nearest(self, query: Tensor) -> tuple[Tensor, Tensor]:
+        """The K entries nearest to each of the queries [B, D]: their numbers and similarities, both [B, K]."""
+        similarities, entries = (query.float() @ self.keys.float().T).topk(self.top_k, dim=1)
+        return entries, similarities
 
     def retrieve(self, query: Tensor) -> tuple[Tensor, Tensor]:
         """The K entries nearest to each query: value tokens [B, K, T, d] and similarities [B, K] of queries [B, D]."""
-        similarities, entries = (query.float() @ self.keys.float().T).topk(self.top_k, dim=1)
+        entries, similarities = self.nearest(query)
         return self.values[entries], similarities

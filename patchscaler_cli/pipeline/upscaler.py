@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from patchscaler_cli.errors import UsageError
+from patchscaler_cli.models.memory_file import load_memory
 from patchscaler_cli.models.patchscaler import PatchScalerModel
 from patchscaler_cli.models.placement import place
+from patchscaler_cli.models.texture import TextureMemory
 from patchscaler_cli.models.weights_file import load_weights
 from patchscaler_cli.pipeline.canvas import Canvas
 from patchscaler_cli.pipeline.coarse_stage import tile_count
@@ -103,6 +105,22 @@ class Upscaler:
             path = find_weights(model or DEFAULT_MODEL, may_download=may_download, progress=progress)
         network, details = load_weights(path)
         return cls(network, details, device, dtype)
+
+    @property
+    def network(self) -> PatchScalerModel:
+        """The model itself, on its device, for tools that use its parts."""
+        return self._model
+
+    def use_textures(self, path: Path | str) -> None:
+        """Take textures from a memory file from now on, in place of those that came with the weights.
+
+        Raises:
+            PatchScalerError: if the file is not there, is no texture memory, or was made with other weights.
+        """
+        stored = load_memory(Path(path), self._model)
+        memory = TextureMemory(self._model.config.texture, len(stored.keys))
+        memory.load_state_dict({"keys": stored.keys, "values": stored.values})
+        self._model.memory = place(memory, self._device)
 
     def plan(self, width: int, height: int, settings: UpscaleSettings) -> UpscalePlan:
         """What upscaling a picture of that size would mean. Nothing is computed.

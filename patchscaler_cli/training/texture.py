@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from patchscaler_cli.models.diversity import pick_diverse
 from patchscaler_cli.models.placement import place
 from patchscaler_cli.models.texture import TextureClassifier, TextureConfig
 from patchscaler_cli.training.pairs import Pairs, PatchBatch
@@ -81,7 +82,7 @@ def train_texture(
 def choose_textures(
     pairs: Pairs, classifier: TextureClassifier, entries: int, per_entry: int = 32, rounds: int = 12
 ) -> ReferenceTextures:
-    """Pick diverse HR textures: spherical k-means on the embeddings of candidates, then the candidate nearest to each centre.
+    """Draw candidates among the HR patches and pick diverse ones.
 
     Args:
         entries: how many textures M.
@@ -95,10 +96,5 @@ def choose_textures(
         embeddings.append(classifier(batch.hr))
         sources.append(batch.sources)
     embedding = torch.cat(embeddings)
-    centres = embedding[torch.randperm(len(embedding), device=embedding.device)[:entries]]
-    for _ in range(rounds):
-        nearest = (embedding @ centres.T).argmax(1)
-        sums = torch.zeros_like(centres).index_add_(0, nearest, embedding)
-        centres = torch.where(sums.norm(dim=1, keepdim=True) > 0, F.normalize(sums, dim=1), centres)
-    chosen = (embedding @ centres.T).argmax(0)
+    chosen = pick_diverse(embedding, entries, rounds)
     return ReferenceTextures(torch.cat(patches)[chosen], embedding[chosen], torch.cat(sources)[chosen])

@@ -1,0 +1,1 @@
+"""Texture memories of the user's own photographs."""
