@@ -120,7 +120,7 @@ def test_a_run_becomes_weights_that_upscale(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("patchscaler_cli.training.calibrate.SIGMAS", (0.1,))
-    monkeypatch.setattr("patchscaler_cli.training.calibrate.STEPS", (1, 2))
+    monkeypatch.setattr("patchscaler_cli.training.calibrate.STEPS", (1, 3))
     monkeypatch.setattr("patchscaler_cli.training.calibrate.FINE_FIDELITIES", (0.0, 0.5))
     judge = [
         "--hr",
@@ -159,32 +159,6 @@ def test_a_new_run_begins_from_a_weights_file(data: Path, networks: Path, tmp_pa
     before, after = small_model().patch_dit.state_dict(), folder.load_denoiser(folder.few_step).patch_dit.state_dict()
     assert all(torch.allclose(before[name], after[name], atol=0.01) for name in before)
     assert load_checkpoint(folder.few_step)["step"] == 1
-
-
-def test_evaluate_prints_what_it_measured(
-    trained: RunFolder, validation: Path, tmp_path: Path, run_cli: RunCli
-) -> None:
-    from patchscaler_cli.models.weights_file import save_weights
-    from tests.small_model import CALIBRATION, small_model
-
-    save_weights(tmp_path / "w.safetensors", small_model(), {"calibration": CALIBRATION})
-    sheet = tmp_path / "sheet.png"
-    result = run_cli(
-        "evaluate",
-        validation / "hr",
-        validation / "lr",
-        "--weights",
-        tmp_path / "w.safetensors",
-        "--json",
-        "--sheet",
-        sheet,
-    )
-    assert result.exit_code == 0, result.output
-    summary = json.loads(result.stdout)
-    assert summary["pictures"] == 2
-    assert set(summary["coarse"]) == {"psnr_y", "ssim_y"}
-    with Image.open(sheet) as picture:
-        assert picture.size == (5 * 128, 2 * 128)
 
 
 def test_a_phase_without_the_one_before_says_so(tmp_path: Path, data: Path, run_cli: RunCli) -> None:

@@ -5,10 +5,11 @@ mixed with the coarse image. So every candidate is judged at its own best fideli
 PSNR-Y stays PSNR_MARGIN above bicubic's on every set of pictures. The rule, in order:
 
 1. Every candidate (sigma_tau, N) samples all patches uniformly. The hardest group is the one of the lowest LPIPS among
-   those of at least two steps; fewer steps win within TOLERANCE.
-2. The middle group is the best of those with half its steps or fewer; the easiest group keeps the coarse patch.
-3. The thresholds are quantiles of the Qmap: of all shares (easy, middle, hard) whose evaluations are at most MOST_COST of
-   uniform sampling's, the one of the lowest LPIPS; its fidelity, on a finer grid, is the default.
+   those of at least HARD_STEPS steps; fewer steps win within TOLERANCE.
+2. The middle group is the best of those with half its steps or fewer.
+3. The easiest group keeps the coarse patch, or takes one step from the lowest start noise: whatever is better.
+4. The thresholds are quantiles of the Qmap: of all shares (easy, hard) whose evaluations are at most MOST_COST of uniform
+   sampling's, the one of the lowest LPIPS; its fidelity, on a finer grid, is the default.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from patchscaler_cli.evaluation.folder import Distance, Example, bicubic, examples
+from patchscaler_cli.evaluation.folder import Distance, Example, bicubic, examples, per_patch_errors
 from patchscaler_cli.evaluation.metrics import psnr_y
 from patchscaler_cli.models.patchscaler import PatchScalerModel
 from patchscaler_cli.pipeline.result import UpscaleResult
@@ -28,12 +30,14 @@ from patchscaler_cli.pipeline.upscaler import Upscaler
 from patchscaler_cli.sampling.groups import Group, GroupLadder
 
 SIGMAS = (0.06, 0.1, 0.15, 0.2, 0.3)
-STEPS = (1, 2, 4)
+STEPS = (1, 2, 3, 4)
+HARD_STEPS = 3
 TOLERANCE = 0.005
 MOST_COST = 0.48
 PSNR_MARGIN = 0.15
-HARD_SHARES = (0.2, 0.3, 0.4)
-EASY_SHARES = (0.1, 0.2, 0.3)
+HARD_SHARES = (0.1, 0.2)
+KEEP_SHARES = (0.05, 0.15)
+EASY_SHARE = 0.3
 FIDELITIES = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8)
 FINE_FIDELITIES = tuple(i / 20 for i in range(18))
 
@@ -66,10 +70,7 @@ class Calibration:
     def _upscale(self, ladder: GroupLadder, coarse_only: bool = False) -> dict[str, list[UpscaleResult]]:
         upscaler = Upscaler(self.model, {"calibration": ladder.to_dict()}, self.device)
         settings = UpscaleSettings(batch_size=64, coarse_only=coarse_only)
-        return {
-            name: [upscaler.upscale(one.lr, settings) for one in chosen]
-            for name, chosen in self.sets.items()
-        }
+        return {name: [upscaler.upscale(one.lr, settings) for one in chosen] for name, chosen in self.sets.items()}
 
     def _measure(self, ladder: GroupLadder, fidelities: tuple[float, ...] = FIDELITIES, **what: Any) -> dict[str, Any]:
         """A ladder's best fidelity with its mean LPIPS and PSNR-Y, and its evaluations a patch; added to the table."""
@@ -102,31 +103,34 @@ class Calibration:
             (self._measure(GroupLadder((Group(sigma, steps),), ()), sigma=sigma, steps=steps), Group(sigma, steps))
             for steps, sigma in itertools.product(STEPS, SIGMAS)
         ]
-        best = min(row["lpips"] for row, group in rows if group.steps > 1)
+        best = min(row["lpips"] for row, group in rows if group.steps >= HARD_STEPS)
         near = [(group.steps, row["lpips"], group) for row, group in rows
-                if group.steps > 1 and row["lpips"] <= best * (1 + TOLERANCE)]  # fmt: skip
+                if group.steps >= HARD_STEPS and row["lpips"] <= best * (1 + TOLERANCE)]  # fmt: skip
         hard = min(near, key=lambda item: item[:2])[2]
         cheap = [(row["lpips"], group) for row, group in rows if group.steps * 2 <= hard.steps]
         return hard, min(cheap, key=lambda item: item[0])[1]
 
     def _choose_thresholds(self, hard: Group, middle: Group) -> GroupLadder:
-        groups = (Group(0.0, 0), middle, hard)
-        coarse = self._upscale(GroupLadder(groups[1:2], ()), coarse_only=True)
-        blocks = [
-            result.confidence[: h // 16 * 16, : w // 16 * 16].reshape(h // 16, 16, w // 16, 16).mean((1, 3)).ravel()
-            for results in coarse.values() for result in results
-            for h, w in [result.confidence.shape]
-        ]  # fmt: skip
-        qmap = np.concatenate(blocks)
-        best: tuple[float, GroupLadder] | None = None
-        for hard_share, easy_share in itertools.product(HARD_SHARES, EASY_SHARES):
-            cost = hard_share + (1 - hard_share - easy_share) * middle.steps / hard.steps
-            if cost > MOST_COST:
+        qmap = self._qmap()
+        easy = [(Group(0.0, 0), share) for share in KEEP_SHARES] + [(Group(min(SIGMAS), 1), EASY_SHARE)]
+        measured: list[tuple[float, GroupLadder]] = []
+        for (easiest, easy_share), hard_share in itertools.product(easy, HARD_SHARES):
+            evaluations = hard_share * hard.steps + easy_share * easiest.steps
+            evaluations += (1 - hard_share - easy_share) * middle.steps
+            if evaluations > MOST_COST * hard.steps:
                 continue
             thresholds = (float(np.quantile(qmap, 1 - easy_share)), float(np.quantile(qmap, hard_share)))
-            ladder = GroupLadder(groups, thresholds)
-            row = self._measure(ladder, hard_share=hard_share, easy_share=easy_share)
-            if best is None or row["lpips"] < best[0]:
-                best = (row["lpips"], ladder)
-        assert best is not None, "the smallest hard share with the largest easy share is always cheap enough"
-        return best[1]
+            ladder = GroupLadder((easiest, middle, hard), thresholds)
+            row = self._measure(ladder, easiest_steps=easiest.steps, easy_share=easy_share, hard_share=hard_share)
+            measured.append((row["lpips"], ladder))
+        return min(measured, key=lambda item: item[0])[1]
+
+    def _qmap(self) -> npt.NDArray[np.float64]:
+        """The Qmap of all pictures' patches side by side [N]."""
+        results = self._upscale(GroupLadder((Group(0.1, 1),), ()), coarse_only=True)
+        pairs = zip(
+            (one for pictures in self.sets.values() for one in pictures),
+            (result for some in results.values() for result in some),
+            strict=True,
+        )
+        return np.concatenate([per_patch_errors(result, one.hr)[0] for one, result in pairs])
