@@ -1,72 +1,147 @@
-"""`patchscaler evaluate`: measure the upscaler on pictures whose truth is known."""
+"""`patchscaler evaluate`: ways to enlarge, compared on pictures whose truth is known."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from patchscaler_cli.cli import evaluate_options as own
+from patchscaler_cli.cli import options as opt
+from patchscaler_cli.cli.console import say_warning
+from patchscaler_cli.cli.downloads import DownloadLines
+from patchscaler_cli.cli.evaluate_lr import LrMaker
+from patchscaler_cli.cli.evaluate_results import Results, Targets, print_table
+from patchscaler_cli.cli.evaluate_wishes import Wishes
+from patchscaler_cli.cli.progress import progress_display
+from patchscaler_cli.errors import UsageError
+from patchscaler_cli.pipeline.settings import UpscaleSettings
 
-def evaluate(
-    hr: Annotated[Path, typer.Argument(help="Folder of the true pictures (PNG).")],
-    lr: Annotated[
-        Path, typer.Argument(help="Folder of the same pictures at a fourth of the size, under the same names.")
-    ],
-    lpips: Annotated[
-        Path | None, typer.Option(help="Safetensors file with LPIPS's AlexNet and heads; without it, no LPIPS.")
-    ] = None,
-    model: Annotated[str | None, typer.Option(help="Bundled weights by name.")] = None,
-    weights: Annotated[Path | None, typer.Option(help="A weights file instead.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:n or mps.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="auto, fp32, fp16 or bf16.")] = "auto",
-    steps: Annotated[int | None, typer.Option(help="Steps of the hardest group.")] = None,
-    groups: Annotated[int | None, typer.Option(help="How many difficulty groups; 1 is uniform sampling.")] = None,
-    fidelity: Annotated[float | None, typer.Option(help="1 is the coarse image, 0 the whole refinement.")] = None,
-    no_texture: Annotated[bool, typer.Option("--no-texture", help="Leave the texture prompt out.")] = False,
-    seed: Annotated[int, typer.Option(help="Seed of the sampling noise.")] = 0,
-    every: Annotated[int, typer.Option(help="Measure every n-th picture only.")] = 1,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write the enlarged pictures into this folder.")
-    ] = None,
-    sheet: Annotated[
-        Path | None, typer.Option(help="Write a contact sheet: LR, bicubic, coarse, PatchScaler, truth.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
-) -> None:
-    """Compare bicubic, the coarse image and PatchScaler with the truth: PSNR-Y, SSIM-Y, LPIPS (extra `eval`)."""
-    import json
-
-    from rich.console import Console
-    from rich.table import Table
-
-    from patchscaler_cli.evaluation.folder import METHODS, contact_sheet, examples, measure, summarise
-    from patchscaler_cli.evaluation.metrics import load_lpips
-    from patchscaler_cli.pipeline.settings import UpscaleSettings
+if TYPE_CHECKING:
+    from patchscaler_cli.evaluation.methods import Method
     from patchscaler_cli.pipeline.upscaler import Upscaler
 
-    settings = UpscaleSettings(steps=steps, groups=groups, fidelity=fidelity, texture=not no_texture, seed=seed)
-    upscaler = Upscaler.from_pretrained(model, weights=weights, device=device, dtype=dtype)
-    distance = load_lpips(lpips) if lpips else None
-    measured = []
-    for example in examples(hr, lr, every):
-        measured.append(measure(upscaler, example, settings, distance))
-        if output is not None:
-            output.mkdir(parents=True, exist_ok=True)
-            measured[-1].result.image.save(output / example.name)
-    summary = summarise(measured)
-    if sheet is not None:
-        contact_sheet(measured).save(sheet)
+
+def evaluate(
+    hr: own.Hr,
+    lr: own.Lr = None,
+    degradation: own.Degradation = None,
+    degradation_seed: own.DegradationSeed = None,
+    save_lr: own.SaveLr = None,
+    every: own.Every = 1,
+    methods: own.Methods = own.ALL_METHODS,
+    variant: own.Variants = None,
+    compare: own.Others = None,
+    lpips: own.Lpips = None,
+    niqe: own.Niqe = None,
+    with_pyiqa: own.WithPyiqa = False,
+    fidelity: opt.Fidelity = None,
+    steps: opt.Steps = None,
+    groups: opt.Groups = None,
+    no_texture: opt.NoTexture = False,
+    seed: opt.Seed = UpscaleSettings.seed,
+    model: opt.Model = None,
+    weights: opt.Weights = None,
+    offline: opt.Offline = False,
+    device: opt.Device = "auto",
+    dtype: opt.Dtype = "auto",
+    tile: opt.Tile = UpscaleSettings.tile,
+    batch_size: opt.BatchSize = UpscaleSettings.batch_size,
+    output: own.Output = None,
+    sheet: own.Sheet = None,
+    report: own.ReportFile = None,
+    report_pictures: own.ReportPictures = 12,
+    csv: own.CsvFile = None,
+    as_json: own.Json = False,
+) -> None:
+    """Compare bicubic, Lanczos, the coarse image, PatchScaler and others with the truth (extra `eval`).
+
+    The LR pictures are made from the HR pictures, or given as a second folder.
+    """
+    settings = UpscaleSettings(
+        steps=steps, groups=groups, fidelity=fidelity, texture=not no_texture, seed=seed, tile=tile, batch_size=batch_size
+    )  # fmt: skip
+    wishes = Wishes.of(methods, variant, compare, settings)
+    _check_lr(lr, degradation, degradation_seed, save_lr)
+    targets = Targets(output, save_lr, sheet, report, csv, report_pictures)
+    targets.check([hr, *([lr] if lr else []), *wishes.others.values()])
+
+    # Imported only now: --help and a mistyped option should not wait for torch.
+    from patchscaler_cli.evaluation.columns import metric_columns
+    from patchscaler_cli.evaluation.comparison import Comparison
+    from patchscaler_cli.evaluation.comparison import compare as compared_by
+    from patchscaler_cli.evaluation.examples import example_files, read_example
+    from patchscaler_cli.evaluation.methods import folder_of_others
+    from patchscaler_cli.evaluation.tables import as_values
+
+    # Whatever can be refused is refused before the model is loaded.
+    files = example_files(hr, lr, every)
+    others = [folder_of_others(name, folder, files) for name, folder in wishes.others.items()]
+    columns = metric_columns(lpips, niqe, with_pyiqa)
+    upscaler = _load(model, weights, device, dtype, offline) if wishes.upscalings else None
+    make_lr = LrMaker(degradation or "clean", degradation_seed or 0)
+    facts = {"HR": str(hr), "LR": str(lr or make_lr)} | _about_model(upscaler, wishes)
+    comparison = Comparison.of(columns)
+    results = Results(targets, comparison, len(files))
+    pairs = (read_example(each, make_lr) for each in files)
+    with progress_display(as_json, len(files)) as progress:
+        for compared in compared_by(pairs, [*_own_methods(wishes, upscaler), *others], columns):
+            results.add(compared, wishes.patchscaler)
+            progress.advance("pictures")
+    if comparison.qmap_spearman is not None:
+        facts["Spearman(Qmap, error)"] = f"{comparison.qmap_spearman:.3f}"
+    results.close(facts)
     if as_json:
-        typer.echo(json.dumps(summary, indent=1))
-        return
-    metrics = list(summary["bicubic"])
-    table = Table("method", *metrics, title=f"{summary['pictures']} pictures of {lr}")
-    for method in METHODS:
-        table.add_row(method, *(f"{summary[method][metric]:.4f}" for metric in metrics))
-    console = Console()
-    console.print(table)
-    console.print(
-        f"Spearman(Qmap, error) {summary['qmap_spearman']:.3f}; {summary['patches']:.0f} patches, "
-        f"{summary['network_evaluations']:.1f} network evaluations, {summary['seconds']:.2f} s a picture"
+        typer.echo(json.dumps({"setup": facts} | as_values(comparison), indent=1))
+    else:
+        print_table(comparison, facts)
+
+
+def _check_lr(lr: Path | None, degradation: str | None, seed: int | None, save_lr: Path | None) -> None:
+    """Refuse options about making LR pictures where they are given, and a seed where nothing is drawn."""
+    given = {"--degradation": degradation, "--degradation-seed": seed, "--save-lr": save_lr}
+    for option, value in given.items():
+        if lr is not None and value is not None:
+            raise UsageError(f"{option} is about LR pictures that are made, but {lr} was given; leave one of them out.")
+    if seed is not None and degradation != "training":
+        raise UsageError("--degradation-seed draws only for --degradation training; give that too.")
+
+
+def _load(model: str | None, weights: Path | None, device: str, dtype: str, offline: bool) -> Upscaler:
+    """The model, warmed up, so that no method pays for what libraries do once."""
+    from patchscaler_cli.evaluation.methods import warm_up
+    from patchscaler_cli.pipeline.upscaler import Upscaler
+
+    upscaler = Upscaler.from_pretrained(
+        model, weights=weights, device=device, dtype=dtype, may_download=not offline, progress=DownloadLines()
     )
+    for notice in upscaler.notices:
+        say_warning(notice)
+    warm_up(upscaler)
+    return upscaler
+
+
+def _own_methods(wishes: Wishes, upscaler: Upscaler | None) -> list[Method]:
+    """The methods that are computed here, in the order in which they are shown."""
+    from patchscaler_cli.evaluation.methods import interpolation, upscaling
+
+    found = [interpolation(name) for name in wishes.interpolations]
+    if upscaler is not None:
+        found += [upscaling(name, upscaler, settings) for name, settings in wishes.upscalings.items()]
+    return found
+
+
+def _about_model(upscaler: Upscaler | None, wishes: Wishes) -> dict[str, str]:
+    """What computed, and for each use of it the settings that are not the calibrated ones."""
+    if upscaler is None:
+        return {}
+    usual: dict[str, Any] = asdict(UpscaleSettings())
+    facts = {"model": f"{upscaler.model_name} on {upscaler.device} in {upscaler.dtype}"}
+    for name in wishes.patchscaler:
+        settings = asdict(wishes.upscalings[name]).items()
+        changed = [f"{setting} {value}" for setting, value in settings if value != usual[setting]]
+        facts[f"settings of {name}"] = ", ".join(changed) or "as calibrated"
+    return facts

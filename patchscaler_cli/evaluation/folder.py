@@ -1,17 +1,16 @@
-"""Measure the upscaler on a folder of pictures whose truth is known."""
+"""Measure one model on a folder of pictures whose truth is known: what training needs to calibrate and to export."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
-from patchscaler_cli.errors import PatchScalerError
+from patchscaler_cli.evaluation.examples import Example, examples
+from patchscaler_cli.evaluation.methods import bicubic
 from patchscaler_cli.evaluation.metrics import Pixels, psnr_y, spearman, ssim_y
 from patchscaler_cli.pipeline.result import UpscaleResult
 from patchscaler_cli.pipeline.settings import UpscaleSettings
@@ -20,30 +19,7 @@ from patchscaler_cli.pipeline.upscaler import Upscaler
 Distance = Callable[[Pixels, Pixels], float]
 METHODS = ("bicubic", "coarse", "patchscaler")
 
-
-@dataclass(frozen=True)
-class Example:
-    """One picture: its file name, the truth [H, W, 3] and the LR picture [H/4, W/4, 3], both uint8 RGB."""
-
-    name: str
-    hr: Pixels
-    lr: Pixels
-
-
-def examples(hr_folder: Path, lr_folder: Path, every: int = 1) -> Iterator[Example]:
-    """Pairs of pictures with the same file name, in the order of names; every `every`-th of them.
-
-    Raises:
-        PatchScalerError: if there is no pair, or an LR picture is no fourth of its HR picture.
-    """
-    names = sorted(file.name for file in hr_folder.glob("*.png") if (lr_folder / file.name).exists())
-    if not names:
-        raise PatchScalerError(f"{hr_folder} and {lr_folder} have no PNG file name in common.")
-    for name in names[::every]:
-        hr, lr = (np.asarray(Image.open(folder / name).convert("RGB")) for folder in (hr_folder, lr_folder))
-        if hr.shape[:2] != (lr.shape[0] * 4, lr.shape[1] * 4):
-            raise PatchScalerError(f"{lr_folder / name}: its sides are not a fourth of those of {hr_folder / name}.")
-        yield Example(name, hr, lr)
+__all__ = ["Distance", "Example", "Measured", "bicubic", "examples", "measure", "per_patch_errors", "summarise"]
 
 
 @dataclass(frozen=True)
@@ -55,12 +31,6 @@ class Measured:
     result: UpscaleResult
     qmap: npt.NDArray[np.float64]
     patch_errors: npt.NDArray[np.float64]
-
-
-def bicubic(lr: Pixels) -> Pixels:
-    """The picture enlarged four times by Pillow's bicubic filter."""
-    size = (lr.shape[1] * 4, lr.shape[0] * 4)
-    return np.asarray(Image.fromarray(lr).resize(size, Image.Resampling.BICUBIC))
 
 
 def measure(
@@ -110,16 +80,3 @@ def summarise(measured: list[Measured]) -> dict[str, Any]:
     summary["patches"] = round(float(np.mean([one.result.patches for one in measured])), 2)
     summary["seconds"] = round(float(np.mean([sum(one.result.seconds.values()) for one in measured])), 3)
     return summary
-
-
-def contact_sheet(measured: list[Measured], crop: int = 256) -> Image.Image:
-    """LR (enlarged by repetition), bicubic, coarse, PatchScaler and truth side by side, a row a picture, at 100 %."""
-    rows = []
-    crop = min(crop, *(side for one in measured for side in one.example.hr.shape[:2]))
-    for one in measured:
-        hr, lr = one.example.hr, one.example.lr
-        top, left = (hr.shape[0] - crop) // 2, (hr.shape[1] - crop) // 2
-        repeated = lr.repeat(4, 0).repeat(4, 1)
-        pictures = (repeated, bicubic(lr), one.result.coarse, one.result.pixels, hr)
-        rows.append(np.concatenate([p[top : top + crop, left : left + crop].astype(np.uint8) for p in pictures], 1))
-    return Image.fromarray(np.concatenate(rows))

@@ -28,13 +28,14 @@ def luma(rgb: Pixels) -> npt.NDArray[np.float64]:
     return y
 
 
-def _inner_luma(rgb: Pixels) -> npt.NDArray[np.float64]:
+def inner_luma(rgb: Pixels) -> npt.NDArray[np.float64]:
+    """Y as `luma` gives it, without the border: [H - 8, W - 8]."""
     return luma(rgb)[BORDER:-BORDER, BORDER:-BORDER]
 
 
 def psnr_y(truth: Pixels, picture: Pixels) -> float:
     """Peak signal-to-noise ratio in dB on Y, with a peak of 255; infinite for equal pictures [H, W, 3]."""
-    error = float(np.mean((_inner_luma(truth) - _inner_luma(picture)) ** 2))
+    error = float(np.mean((inner_luma(truth) - inner_luma(picture)) ** 2))
     return float("inf") if error == 0 else 10 * float(np.log10(255**2 / error))
 
 
@@ -44,7 +45,7 @@ def ssim_y(truth: Pixels, picture: Pixels) -> float:
 
     return float(
         structural_similarity(
-            _inner_luma(truth), _inner_luma(picture), data_range=255,
+            inner_luma(truth), inner_luma(picture), data_range=255,
             gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
         )
     )  # fmt: skip

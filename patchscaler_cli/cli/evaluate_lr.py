@@ -1,0 +1,50 @@
+"""Where the LR pictures of `patchscaler evaluate` come from if nobody gives them.
+
+It stands here since evaluation/ knows nothing of training/, whose degradation this uses.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from patchscaler_cli.evaluation.metrics import Pixels
+
+Kind = Literal["clean", "training"]
+
+
+@dataclass(frozen=True)
+class LrMaker:
+    """Makes LR pictures: always the same one of the same picture, by its name and the seed."""
+
+    kind: Kind = "clean"
+    seed: int = 0
+
+    def __str__(self) -> str:
+        if self.kind == "clean":
+            return "made by antialiased bicubic"
+        return f"made by the training degradation, seed {self.seed}"
+
+    def __call__(self, name: str, hr: Pixels) -> Pixels:
+        """The LR picture [H/4, W/4, 3] of an HR picture [H, W, 3]; both uint8 RGB, H and W multiples of 4."""
+        if self.kind == "training":
+            return _degraded(hr, zlib.crc32(f"{self.seed}/{name}".encode()))
+        from patchscaler_cli.evaluation.examples import clean_bicubic
+
+        return clean_bicubic(name, hr)
+
+
+def _degraded(hr: Pixels, seed: int) -> Pixels:
+    """The training degradation; no picture stays clean, as a fifth does in training."""
+    import torch
+
+    from patchscaler_cli.training.degradation import Degradation, degrade
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        batch = torch.tensor(hr).permute(2, 0, 1)[None].float() / 255  # (1, 3, H, W)
+        lr = degrade(batch, Degradation(clean_share=0.0))
+    pixels: Pixels = (lr[0].permute(1, 2, 0) * 255).round().byte().numpy()
+    return pixels

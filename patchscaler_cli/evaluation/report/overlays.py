@@ -1,0 +1,118 @@
+"""What can be laid over a picture: how sure the coarse model was of every patch, and which group the patch fell into."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+import numpy.typing as npt
+
+from patchscaler_cli.evaluation.examples import SCALE
+from patchscaler_cli.evaluation.report.window import Window
+from patchscaler_cli.pipeline.result import UpscaleResult
+
+PATCH, STEP = 16, 14
+"""Side of a patch and way from one to the next in LR pixels, as the pipeline lays them (a test compares them)."""
+
+HARD, EVEN, EASY = (213, 94, 0), (240, 240, 240), (0, 114, 178)
+"""Colours of the lowest, middle and highest Qmap value: a pair that colour-blind people tell apart."""
+GROUP_COLOURS = ("#56b4e9", "#f0e442", "#d55e00", "#cc79a7", "#009e73")
+"""Of the groups, easiest first (Okabe and Ito's palette); the cells carry the numbers too."""
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """A drawing over a picture: its name in the menu, an SVG of the picture's size, and an HTML legend."""
+
+    label: str
+    svg: str
+    legend: str
+
+
+def overlays_of(name: str, result: UpscaleResult, window: Window) -> list[Overlay]:
+    """The Qmap and the groups of one upscale by the method `name`, as far as the window shows them."""
+    found = [_qmap(name, result, window)]
+    if result.groups:
+        found.append(_groups(name, result, window))
+    return found
+
+
+def qmap_of(result: UpscaleResult) -> npt.NDArray[np.float64]:
+    """Mean confidence of every patch [rows, columns]; of the part inside the picture, where a patch reaches over it."""
+    rows, columns = result.patch_groups.shape
+    return np.array(
+        [
+            [result.confidence[y : y + PATCH, x : x + PATCH].mean() for x in range(0, columns * STEP, STEP)]
+            for y in range(0, rows * STEP, STEP)
+        ],
+        np.float64,
+    )
+
+
+def _qmap(name: str, result: UpscaleResult, window: Window) -> Overlay:
+    qmap = qmap_of(result)
+    low, high = float(qmap.min()), float(qmap.max())
+    share = (qmap - low) / max(high - low, 1e-9)
+    cells = [
+        f'<rect {place} fill="{_colour(float(share[row, column]))}"/>'
+        for row, column, place in _cells(qmap.shape, window)
+    ]
+    legend = (
+        f'<span class="key hard"></span> hard: {low:.3f} '
+        f'<span class="key even"></span> <span class="key easy"></span> easy: {high:.3f} '
+        "(mean confidence of the patch)"
+    )
+    return Overlay(f"Qmap ({name})", _svg(cells, window, f"Qmap of {name}"), legend)
+
+
+def _groups(name: str, result: UpscaleResult, window: Window) -> Overlay:
+    cells = []
+    for row, column, place in _cells(result.patch_groups.shape, window):
+        group = int(result.patch_groups[row, column])
+        x, y = ((each * STEP + STEP / 2) * SCALE for each in (column, row))
+        cells.append(f'<rect {place} fill="{_group_colour(group)}"/><text x="{x:g}" y="{y:g}">{group}</text>')
+    legend = "; ".join(
+        f'<span class="key group{number % len(GROUP_COLOURS)}"></span> group {number}: {group.patches} of {result.patches} patches, '
+        + (
+            f"{group.steps} step{'s' if group.steps > 1 else ''} from σ {group.sigma:.3g}"
+            if group.steps
+            else "coarse image kept"
+        )
+        for number, group in enumerate(result.groups)
+    )
+    return Overlay(f"groups ({name})", _svg(cells, window, f"Groups of {name}"), legend)
+
+
+def _cells(shape: tuple[int, ...], window: Window) -> Iterator[tuple[int, int, str]]:
+    """Row, column and SVG place in HR pixels of the patches; overlaps are drawn as the later patch's.
+
+    The SVG shows its window of them and cuts the rest off.
+    """
+    step, side = STEP * SCALE, PATCH * SCALE
+    for row in range(shape[0]):
+        for column in range(shape[1]):
+            x, y = column * step, row * step
+            if x < window.right and x + side > window.left and y < window.bottom and y + side > window.top:
+                width, height = (side if last else step for last in (column == shape[1] - 1, row == shape[0] - 1))
+                yield row, column, f'x="{x}" y="{y}" width="{width}" height="{height}"'
+
+
+def _svg(cells: list[str], window: Window, label: str) -> str:
+    box = f"{window.left} {window.top} {window.width} {window.height}"
+    return (
+        f'<svg class="overlay" viewBox="{box}" preserveAspectRatio="none" role="img" aria-label="{escape(label)}" hidden>'
+        f"{''.join(cells)}</svg>"
+    )
+
+
+def _colour(share: float) -> str:
+    """From HARD (0) over EVEN (0.5) to EASY (1)."""
+    start, end = (HARD, EVEN) if share < 0.5 else (EVEN, EASY)
+    part = share * 2 % 1 if share < 1 else 1.0
+    return "#" + "".join(f"{round(a + (b - a) * part):02x}" for a, b in zip(start, end, strict=True))
+
+
+def _group_colour(group: int) -> str:
+    return GROUP_COLOURS[group % len(GROUP_COLOURS)]
