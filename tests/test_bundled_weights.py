@@ -31,7 +31,15 @@ def test_tiny_keeps_to_its_size() -> None:
 
 
 def test_the_metadata_tells_where_the_weights_come_from(tiny: Upscaler) -> None:
-    assert {"training", "data_licences", "seed", "commit", "licence", "validation", "calibration"} <= tiny.details.keys()
+    assert {
+        "training",
+        "data_licences",
+        "seed",
+        "commit",
+        "licence",
+        "validation",
+        "calibration",
+    } <= tiny.details.keys()
     assert set(tiny.details["validation"]) == {"clean", "real"}
 
 

@@ -121,11 +121,12 @@ def test_outputs_inside_the_input_folder_are_not_taken_for_inputs(run_cli: RunCl
 @pytest.mark.parametrize("what", ["empty folder", "pattern", "file as output"])
 def test_a_batch_that_cannot_be_is_refused(run_cli: RunCli, album: Path, tmp_path: Path, what: str) -> None:
     (tmp_path / "empty").mkdir()
-    words, code, sentence = {
+    refusals: dict[str, tuple[list[object], int, str]] = {
         "empty folder": ([tmp_path / "empty"], 1, "holds no pictures"),
         "pattern": ([tmp_path / "*.tiff"], 1, "No file matches"),
         "file as output": ([album, "-o", album / "notes.txt"], 2, "give a folder"),
-    }[what]
+    }
+    words, code, sentence = refusals[what]
     result = run_cli("upscale", *words)
     assert result.exit_code == code
     assert sentence in " ".join(result.stderr.split())

@@ -243,9 +243,7 @@ def test_size_out_of_reach_of_this_input(run_cli: RunCli, photo: Path, words: tu
     assert_refused(run_cli("upscale", photo, *words), 2, "160x128")
 
 
-@pytest.mark.parametrize(
-    "words", [("--dtype", "int8"), ("--steps", "many"), ("--sharpen",)], ids=" ".join
-)
+@pytest.mark.parametrize("words", [("--dtype", "int8"), ("--steps", "many"), ("--sharpen",)], ids=" ".join)
 def test_words_that_do_not_parse(run_cli: RunCli, photo: Path, words: tuple[str, ...]) -> None:
     result = run_cli("upscale", photo, *words)
     assert result.exit_code == 2
