@@ -108,7 +108,11 @@ def _matches(path: Path) -> list[Path]:
 
 def _pictures(folder: Path, recursive: bool, exclude: Path) -> Iterator[tuple[Path, bool]]:
     """The files of a folder by name, each with whether it is a picture to take. Folders behind links are not entered."""
-    for path in sorted(folder.iterdir()):
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise PatchScalerError(f"The folder {folder} cannot be read ({error.strerror}).") from error
+    for path in entries:
         if path.is_dir():
             hidden = path.name.startswith(".") or path.name in THUMBNAIL_FOLDERS
             if recursive and not hidden and not path.is_symlink() and path.resolve() != exclude.resolve():
