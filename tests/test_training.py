@@ -120,7 +120,6 @@ def test_a_run_becomes_weights_that_upscale(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("patchscaler_cli.training.calibrate.SIGMAS", (0.1,))
-    monkeypatch.setattr("patchscaler_cli.training.calibrate.STEPS", (1, 3))
     monkeypatch.setattr("patchscaler_cli.training.calibrate.FINE_FIDELITIES", (0.0, 0.5))
     judge = [
         "--hr",

@@ -104,9 +104,9 @@ def few_step(
     seed: Seed = 0, batch_size: BatchSize = None, init: Init = None, variants: Variants = 2,
     vgg: Annotated[Path | None, typer.Option(help="Safetensors file with VGG19 up to relu3_1, for a share of the steps.")] = None,
     vgg_share: Annotated[float, typer.Option(help="Share of steps that use VGG19 where it is given.")] = 0.2,
-    pixel: Annotated[float, typer.Option(help="Weight of the pixel loss.")] = 1.0,
-    perceptual: Annotated[float, typer.Option(help="Weight of the perceptual loss.")] = 0.2,
-    adversarial: Annotated[float, typer.Option(help="Weight of the adversarial loss.")] = 0.01,
+    pixel: Annotated[float, typer.Option(help="Weight of the pixel loss.")] = 5.0,
+    perceptual: Annotated[float, typer.Option(help="Weight of the perceptual loss.")] = 0.25,
+    adversarial: Annotated[float, typer.Option(help="Weight of the adversarial loss.")] = 0.05,
 ) -> None:  # fmt: skip
     """Phase 4: one to four steps made good, by pixel, perceptual and adversarial losses."""
     from patchscaler_cli.training.few_step import FewStepWeights

@@ -4,12 +4,11 @@ Fidelity and groups depend on each other: what many steps make of a patch may be
 mixed with the coarse image. So every candidate is judged at its own best fidelity: the one of the lowest LPIPS whose
 PSNR-Y stays PSNR_MARGIN above bicubic's on every set of pictures. The rule, in order:
 
-1. Every candidate (sigma_tau, N) samples all patches uniformly. The hardest group is the one of the lowest LPIPS among
-   those of at least HARD_STEPS steps; fewer steps win within TOLERANCE.
-2. The middle group is the best of those with half its steps or fewer.
-3. The easiest group keeps the coarse patch, or takes one step from the lowest start noise: whatever is better.
-4. The thresholds are quantiles of the Qmap: of all shares (easy, hard) whose evaluations are at most MOST_COST of uniform
-   sampling's, the one of the lowest LPIPS; its fidelity, on a finer grid, is the default.
+1. Every candidate (sigma_tau, N) samples all patches uniformly. The hardest group takes HARD_STEPS steps, the middle one
+   half of them, each from the start noise of the lowest LPIPS.
+2. The easiest group keeps the coarse patch or takes one step from one of the start noises.
+3. The thresholds are quantiles of the Qmap. Of all easiest groups and shares whose evaluations are at most MOST_COST of
+   uniform sampling's, those of the lowest LPIPS are taken; their fidelity, on a finer grid, is the default.
 """
 
 from __future__ import annotations
@@ -30,14 +29,12 @@ from patchscaler_cli.pipeline.upscaler import Upscaler
 from patchscaler_cli.sampling.groups import Group, GroupLadder
 
 SIGMAS = (0.06, 0.1, 0.15, 0.2, 0.3)
-STEPS = (1, 2, 3, 4)
-HARD_STEPS = 3
-TOLERANCE = 0.005
+HARD_STEPS = 4
 MOST_COST = 0.48
 PSNR_MARGIN = 0.15
-HARD_SHARES = (0.03, 0.1, 0.2)
+HARD_SHARES = (0.05, 0.12)
 KEEP_SHARES = (0.05, 0.15)
-EASY_SHARE = 0.3
+EASY_SHARE = 0.45
 FIDELITIES = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8)
 FINE_FIDELITIES = tuple(i / 20 for i in range(18))
 
@@ -99,20 +96,18 @@ class Calibration:
         return {"fidelity": fidelity, "lpips": lpips, "psnr_y_over_bicubic": round(min(gains), 3)}
 
     def _choose_groups(self) -> tuple[Group, Group]:
-        rows = [
-            (self._measure(GroupLadder((Group(sigma, steps),), ()), sigma=sigma, steps=steps), Group(sigma, steps))
-            for steps, sigma in itertools.product(STEPS, SIGMAS)
-        ]
-        best = min(row["lpips"] for row, group in rows if group.steps >= HARD_STEPS)
-        near = [(group.steps, row["lpips"], group) for row, group in rows
-                if group.steps >= HARD_STEPS and row["lpips"] <= best * (1 + TOLERANCE)]  # fmt: skip
-        hard = min(near, key=lambda item: item[:2])[2]
-        cheap = [(row["lpips"], group) for row, group in rows if group.steps * 2 <= hard.steps]
-        return hard, min(cheap, key=lambda item: item[0])[1]
+        def best(steps: int) -> Group:
+            rows = [
+                (self._measure(GroupLadder((Group(sigma, steps),), ()), sigma=sigma, steps=steps)["lpips"], sigma)
+                for sigma in SIGMAS
+            ]
+            return Group(min(rows)[1], steps)
+
+        return best(HARD_STEPS), best(HARD_STEPS // 2)
 
     def _choose_thresholds(self, hard: Group, middle: Group) -> GroupLadder:
         qmap = self._qmap()
-        easy = [(Group(0.0, 0), share) for share in KEEP_SHARES] + [(Group(min(SIGMAS), 1), EASY_SHARE)]
+        easy = [(Group(0.0, 0), share) for share in KEEP_SHARES] + [(Group(sigma, 1), EASY_SHARE) for sigma in SIGMAS]
         measured: list[tuple[float, GroupLadder]] = []
         for (easiest, easy_share), hard_share in itertools.product(easy, HARD_SHARES):
             evaluations = hard_share * hard.steps + easy_share * easiest.steps
@@ -121,7 +116,9 @@ class Calibration:
                 continue
             thresholds = (float(np.quantile(qmap, 1 - easy_share)), float(np.quantile(qmap, hard_share)))
             ladder = GroupLadder((easiest, middle, hard), thresholds)
-            row = self._measure(ladder, easiest_steps=easiest.steps, easy_share=easy_share, hard_share=hard_share)
+            row = self._measure(
+                ladder, easiest=[easiest.sigma, easiest.steps], easy_share=easy_share, hard_share=hard_share
+            )
             measured.append((row["lpips"], ladder))
         return min(measured, key=lambda item: item[0])[1]
 

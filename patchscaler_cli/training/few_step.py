@@ -35,9 +35,9 @@ STEP_SHARES = (0.5, 0.25, 0.1, 0.15)
 class FewStepWeights:
     """Weights of the three losses, and how many steps the critic learns alone before the denoiser listens to it."""
 
-    pixel: float = 1.0
-    perceptual: float = 0.2
-    adversarial: float = 0.01
+    pixel: float = 5.0
+    perceptual: float = 0.25
+    adversarial: float = 0.05
     critic_warmup: int = 150
 
 
