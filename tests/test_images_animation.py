@@ -105,7 +105,7 @@ def test_single_picture_is_an_animation_of_one_frame(chelsea: Path) -> None:
 @pytest.mark.parametrize("ending", [*ENDINGS, "avif"])
 def test_animation_is_refused_where_one_picture_is_wanted(tmp_path: Path, ending: str) -> None:
     path = animate(tmp_path / f"x.{ending}")
-    with pytest.raises(PatchScalerError, match=r"is an animation of 3 frames.*first frame"):
+    with pytest.raises(PatchScalerError, match=r"is an animation of 3 frames.*--first-frame"):
         read_picture(path)
 
 

@@ -24,6 +24,7 @@ from patchscaler_cli.pipeline.pixels import AnyArray
 from patchscaler_cli.pipeline.settings import Progress, UpscaleSettings
 from patchscaler_cli.sampling.groups import GroupLadder
 from patchscaler_cli.sampling.qmap import quantify
+from patchscaler_cli.tiling.blending import border_fade
 from patchscaler_cli.tiling.grid import PatchGrid
 from patchscaler_cli.tiling.rows import Rows, RowWindow
 
@@ -137,7 +138,7 @@ class NetworkPass:
             if not self._settings.coarse_only:
                 refined = enlarged_low_pass(self._drift, top, bottom, height, scale)
                 refined += self._diffusion.rows.view(top * scale, bottom * scale)
-                refined *= 1 - self._fidelity
+                refined *= (1 - self._fidelity) * self._fade(top * scale, bottom * scale)
                 refined += coarse
                 self._diffusion.rows.drop(bottom * scale)
                 self._drift.drop(max(bottom - REACH, 0))
@@ -145,6 +146,13 @@ class NetworkPass:
         rows = max(0, min(bottom, self._height) - top) * scale
         inside = (slice(None), slice(rows), slice(self._width * scale))
         return Strip(refined[inside], coarse[inside])
+
+    def _fade(self, top: int, bottom: int) -> Rows:
+        """Weight of the refinement for HR rows `top` to `bottom` [bottom - top, W]: a patch's edge is its weakest part."""
+        width = self.grid.overlap * self._scale
+        rows = border_fade(top, bottom, self._height * self._scale, width)
+        columns = border_fade(0, self.grid.extent[1] * self._scale, self._width * self._scale, width)
+        return rows[:, None] * columns
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:

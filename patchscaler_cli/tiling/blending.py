@@ -30,6 +30,23 @@ def window(index: int, count: int, size: int, overlap: int) -> npt.NDArray[np.fl
     return weights
 
 
+def border_fade(first: int, last: int, length: int, width: int) -> npt.NDArray[np.float32]:
+    """How much of the refinement stays near a picture's true border, where no neighbour's window covers a patch's edge.
+
+    Args:
+        first: first position along one axis.
+        last: the position after the last.
+        length: of the picture along the axis; positions beyond it are as its last.
+        width: positions over which the refinement fades in.
+
+    Returns:
+        Weights [last - first] in (0, 1]: a linear ramp from either border.
+    """
+    position = np.arange(first, last)
+    distance = np.minimum(position, length - 1 - position).clip(min=0)
+    return np.minimum(1, (distance + 0.5) / width).astype(np.float32)
+
+
 def add_patch(
     target: npt.NDArray[np.float32],
     patch: npt.NDArray[np.float32],
