@@ -115,7 +115,9 @@ class NetworkPass:
             given = finished
 
     def _assign(self, first: int, last: int) -> None:
-        qmap = quantify(self._coarse.confidence, self.grid.tops[first:last], self.grid.lefts, self.grid.size)
+        tops, size = self.grid.tops[first:last], self.grid.size
+        made = self._coarse.confidence[tops[0] : tops[-1] + size]  # what lies below is not computed yet
+        qmap = quantify(made, tops - tops[0], self.grid.lefts, size)
         self.patch_groups[first:last] = self._ladder.assign(qmap)
 
     def _refine(self, first: int, last: int, complete: int) -> None:
