@@ -37,7 +37,7 @@ class LrMaker:
 
 
 def _degraded(hr: Pixels, seed: int) -> Pixels:
-    """The training degradation; no picture stays clean, as a fifth does in training."""
+    """The training degradation; no picture stays clean, as a quarter does in training."""
     import torch
 
     from patchscaler_cli.training.degradation import Degradation, degrade
@@ -45,6 +45,6 @@ def _degraded(hr: Pixels, seed: int) -> Pixels:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         batch = torch.tensor(hr).permute(2, 0, 1)[None].float() / 255  # (1, 3, H, W)
-        lr = degrade(batch, Degradation(clean_share=0.0))
+        lr = degrade(batch, Degradation(clean_share=0.0, strong_share=1 / 3))
     pixels: Pixels = (lr[0].permute(1, 2, 0) * 255).round().byte().numpy()
     return pixels

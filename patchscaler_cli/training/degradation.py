@@ -1,8 +1,12 @@
 """LR images from HR images on the fly, in the spirit of BSRGAN (Zhang et al. 2021) and Real-ESRGAN (Wang et al. 2021).
 
-blur -> resize (sometimes in two rounds, by a random kernel) -> noise -> JPEG -> 8 bits, each sample with its own
-settings; a share stays a clean bicubic reduction, so that clean inputs stay clean. Everything is tensor arithmetic on
-the batch's own device: nothing is decoded, nothing leaves the device.
+Three kinds of LR image come in one batch, every sample with settings of its own:
+
+clean   antialiased bicubic and nothing else, so that clean inputs stay clean
+light   one round of blur -> resize -> noise -> JPEG: a photo as a camera or a web site leaves it
+strong  two such rounds, with ringing, sharpening halos and WebP among them: a photo that has been through many hands
+
+Everything is tensor arithmetic on the batch's own device: nothing is decoded, nothing leaves the device.
 """
 
 from __future__ import annotations
@@ -14,61 +18,75 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from patchscaler_cli.training.jpeg import jpeg_round_trip
+from patchscaler_cli.training.kernels import blur, gaussian_kernels, sharpen, sinc_kernels
+from patchscaler_cli.training.webp import webp_round_trip
 
-KERNEL_RADIUS = 7
-"""In HR pixels: three standard deviations of a typical blur; the strongest are cut at two and a third."""
+
+@dataclass(frozen=True)
+class Damage:
+    """The ranges that one round of damage is drawn from.
+
+    Attributes:
+        blur_sigma: standard deviation of the blur along each axis, in pixels of the round's input.
+        sinc_share: share of samples whose blur is a ringing low-pass instead of a Gaussian.
+        noise_sigma: standard deviation of Gaussian noise, in 8-bit grey levels.
+        grey_noise_share: share of noisy samples whose noise is the same in all three channels.
+        poisson_share: share of noisy samples whose noise grows with the square root of the light.
+        coded_share: share of samples that are coded.
+        webp_share: share of coded samples that are WebP; the others are JPEG.
+        quality: of the coder, as its users know it (1 to 100).
+    """
+
+    blur_sigma: tuple[float, float] = (0.2, 2.8)
+    sinc_share: float = 0.0
+    noise_sigma: tuple[float, float] = (0.0, 11.0)
+    grey_noise_share: float = 0.4
+    poisson_share: float = 0.3
+    coded_share: float = 0.9
+    webp_share: float = 0.0
+    quality: tuple[float, float] = (30.0, 95.0)
 
 
 @dataclass(frozen=True)
 class Degradation:
-    """The ranges that a sample's settings are drawn from.
+    """The mix of a batch and the ranges of its kinds.
 
     Attributes:
         clean_share: share of samples that are only reduced by antialiased bicubic.
-        blur_sigma: standard deviation of the blur along each axis, in HR pixels.
-        two_round_share: share of chunks resized in two rounds.
-        noise_sigma: standard deviation of Gaussian noise, in 8-bit grey levels.
-        grey_noise_share: share of noisy samples whose noise is the same in all three channels.
-        poisson_share: share of noisy samples whose noise grows with the square root of the light.
-        jpeg_share: share of degraded samples that are JPEG-coded.
-        jpeg_quality: IJG quality.
+        strong_share: share of samples with two rounds of damage; the rest is light.
+        two_resizes_share: share of light samples (in chunks) resized in two goes.
+        light: the damage of a light sample.
+        first: the first round of a strong sample, at its HR size; the picture is then resized by `first_factor`.
+        first_factor: size after the first round, relative to HR.
+        second: the second round of a strong sample.
+        sharpen_share: share of strong samples that are sharpened between the rounds.
+        sharpen_amount: how much of the unsharp mask is added.
+        last_sinc_share: share of strong samples that end in a ringing low-pass.
     """
 
-    clean_share: float = 0.2
-    blur_sigma: tuple[float, float] = (0.2, 2.8)
-    two_round_share: float = 0.25
-    noise_sigma: tuple[float, float] = (0.0, 11.0)
-    grey_noise_share: float = 0.4
-    poisson_share: float = 0.3
-    jpeg_share: float = 0.9
-    jpeg_quality: tuple[float, float] = (30.0, 95.0)
+    clean_share: float = 0.25
+    strong_share: float = 0.25
+    two_resizes_share: float = 0.25
+    light: Damage = Damage()
+    first: Damage = Damage(
+        blur_sigma=(0.2, 3.0), sinc_share=0.1, noise_sigma=(0.0, 16.0), webp_share=0.25, quality=(35.0, 95.0)
+    )
+    first_factor: tuple[float, float] = (0.25, 1.2)
+    second: Damage = Damage(
+        blur_sigma=(0.2, 1.2), sinc_share=0.1, noise_sigma=(0.0, 12.0), webp_share=0.25, quality=(35.0, 95.0)
+    )
+    sharpen_share: float = 0.3
+    sharpen_amount: tuple[float, float] = (0.3, 1.5)
+    last_sinc_share: float = 0.4
 
 
 def _uniform(bounds: tuple[float, float], count: int, device: torch.device) -> Tensor:
     return torch.rand(count, device=device) * (bounds[1] - bounds[0]) + bounds[0]
 
 
-def _chance(share: float, count: int, device: torch.device) -> Tensor:
-    return torch.rand(count, device=device) < share
-
-
-def gaussian_kernels(sigma_x: Tensor, sigma_y: Tensor, angle: Tensor) -> Tensor:
-    """Rotated anisotropic Gaussian kernels [B, k, k] that sum to one, from deviations [B] (pixels) and angles [B] (radians)."""
-    offsets = torch.arange(-KERNEL_RADIUS, KERNEL_RADIUS + 1.0, device=sigma_x.device)
-    y, x = torch.meshgrid(offsets, offsets, indexing="ij")
-    cos, sin = angle.cos().view(-1, 1, 1), angle.sin().view(-1, 1, 1)
-    along, across = cos * x + sin * y, cos * y - sin * x
-    exponent = (along / sigma_x.view(-1, 1, 1)) ** 2 + (across / sigma_y.view(-1, 1, 1)) ** 2
-    kernels = torch.exp(-exponent / 2)
-    return kernels / kernels.sum((1, 2), keepdim=True)
-
-
-def blur(images: Tensor, kernels: Tensor) -> Tensor:
-    """Convolve every image [B, 3, H, W] with its own kernel [B, k, k]; the border is reflected."""
-    b, c, h, w = images.shape
-    padded = F.pad(images, (KERNEL_RADIUS,) * 4, mode="reflect")
-    weight = kernels.repeat_interleave(c, 0)[:, None]  # (B*3, 1, k, k)
-    return F.conv2d(padded.view(1, b * c, *padded.shape[-2:]), weight, groups=b * c).view(b, c, h, w)
+def _chance(share: float, images: Tensor) -> Tensor:
+    """For every image of [B, 3, H, W], whether it is among the `share` [B, 1, 1, 1]."""
+    return (torch.rand(len(images), device=images.device) < share).view(-1, 1, 1, 1)
 
 
 def _resize(images: Tensor, size: tuple[int, int]) -> Tensor:
@@ -86,23 +104,63 @@ def reduce_clean(images: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(images, size=size, mode="bicubic", align_corners=False, antialias=True)
 
 
-def _reduce(images: Tensor, size: tuple[int, int], two_round_share: float) -> Tensor:
-    if float(torch.rand(())) < two_round_share:
-        factor = float(torch.rand(())) * 0.9 + 0.35  # relative to HR: from a little above LR to a little above HR
-        height, width = images.shape[-2:]
-        images = _resize(images, (max(size[0], round(height * factor)), max(size[1], round(width * factor))))
-    return _resize(images, size)
+def _resized(images: Tensor, size: tuple[int, int], factor: tuple[float, float]) -> Tensor:
+    """Resize to a size drawn at random, `factor` of the present one in each direction, but never below `size`."""
+    drawn = float(torch.rand(())) * (factor[1] - factor[0]) + factor[0]
+    height, width = images.shape[-2:]
+    return _resize(images, (max(size[0], round(height * drawn)), max(size[1], round(width * drawn))))
 
 
-def _add_noise(images: Tensor, settings: Degradation) -> Tensor:
-    b, device = images.shape[0], images.device
-    sigma = _uniform(settings.noise_sigma, b, device).view(-1, 1, 1, 1) / 255
+def _blur(images: Tensor, damage: Damage) -> Tensor:
+    b, device = len(images), images.device
+    sigma_x, sigma_y = _uniform(damage.blur_sigma, b, device), _uniform(damage.blur_sigma, b, device)
+    sigma_y = torch.where(torch.rand(b, device=device) < 0.4, sigma_x, sigma_y)
+    kernels = gaussian_kernels(sigma_x, sigma_y, _uniform((0.0, torch.pi), b, device))
+    if damage.sinc_share:
+        ringing = sinc_kernels(_uniform((torch.pi / 3, torch.pi), b, device))
+        kernels = torch.where(_chance(damage.sinc_share, images)[:, 0], ringing, kernels)
+    return blur(images, kernels)
+
+
+def _add_noise(images: Tensor, damage: Damage) -> Tensor:
+    sigma = _uniform(damage.noise_sigma, len(images), images.device).view(-1, 1, 1, 1) / 255
     noise = torch.randn_like(images)
-    grey = _chance(settings.grey_noise_share, b, device).view(-1, 1, 1, 1)
-    noise = torch.where(grey, noise[:, :1], noise)
-    poisson = _chance(settings.poisson_share, b, device).view(-1, 1, 1, 1)
-    strength = torch.where(poisson, (2 * images.clamp(0, 1)).sqrt(), torch.ones_like(images))
+    noise = torch.where(_chance(damage.grey_noise_share, images), noise[:, :1], noise)
+    poisson = (2 * images.clamp(0, 1)).sqrt()
+    strength = torch.where(_chance(damage.poisson_share, images), poisson, torch.ones_like(images))
     return images + noise * sigma * strength
+
+
+def _to_8_bits(images: Tensor) -> Tensor:
+    return (images.clamp(0, 1) * 255).round() / 255
+
+
+def _code(images: Tensor, damage: Damage) -> Tensor:
+    images = _to_8_bits(images)
+    quality = _uniform(damage.quality, len(images), images.device)
+    coded = jpeg_round_trip(images, quality)
+    if damage.webp_share:
+        coded = torch.where(_chance(damage.webp_share, images), webp_round_trip(images, quality), coded)
+    return torch.where(_chance(damage.coded_share, images), coded, images)
+
+
+def _light(hr: Tensor, size: tuple[int, int], settings: Degradation) -> Tensor:
+    images = _blur(hr, settings.light)
+    if float(torch.rand(())) < settings.two_resizes_share:
+        images = _resized(images, size, (0.35, 1.25))
+    return _code(_add_noise(_resize(images, size), settings.light), settings.light)
+
+
+def _strong(hr: Tensor, size: tuple[int, int], settings: Degradation) -> Tensor:
+    device = hr.device
+    images = _resized(_blur(hr, settings.first), size, settings.first_factor)
+    images = _code(_add_noise(images, settings.first), settings.first)
+    amount, sigma = _uniform(settings.sharpen_amount, len(hr), device), _uniform((0.5, 1.5), len(hr), device)
+    images = torch.where(_chance(settings.sharpen_share, hr), sharpen(images, amount, sigma), images)
+    images = _add_noise(_resize(_blur(images, settings.second), size), settings.second)
+    ringing = blur(images, sinc_kernels(_uniform((torch.pi / 2, torch.pi), len(hr), device)))
+    images = torch.where(_chance(settings.last_sinc_share, hr), ringing, images)
+    return _code(images, settings.second)
 
 
 def degrade(hr: Tensor, settings: Degradation, scale: int = 4, chunk: int = 4) -> Tensor:
@@ -112,21 +170,18 @@ def degrade(hr: Tensor, settings: Degradation, scale: int = 4, chunk: int = 4) -
         hr: HR images [B, 3, H, W] in [0, 1], H and W multiples of `scale`.
         settings: ranges to draw from. Draws come from torch's global generators.
         scale: reduction.
-        chunk: samples that share their resize kernel (a resize has one size for the whole tensor).
+        chunk: most samples that share their sizes and resize kernels (a resize has one size for the whole tensor).
 
     Returns:
         LR images [B, 3, H/scale, W/scale] in [0, 1], on the 8-bit grid.
     """
-    b, device = hr.shape[0], hr.device
     size = (hr.shape[-2] // scale, hr.shape[-1] // scale)
-    sigma_x = _uniform(settings.blur_sigma, b, device)
-    sigma_y = torch.where(_chance(0.4, b, device), sigma_x, _uniform(settings.blur_sigma, b, device))
-    blurred = blur(hr, gaussian_kernels(sigma_x, sigma_y, _uniform((0.0, torch.pi), b, device)))
-    lr = torch.cat([_reduce(part, size, settings.two_round_share) for part in torch.split(blurred, chunk)])
-    lr = _add_noise(lr, settings).clamp(0, 1)
-    lr = (lr * 255).round() / 255
-    coded = jpeg_round_trip(lr, _uniform(settings.jpeg_quality, b, device))
-    lr = torch.where(_chance(settings.jpeg_share, b, device).view(-1, 1, 1, 1), coded, lr)
-    clean = _chance(settings.clean_share, b, device).view(-1, 1, 1, 1)
-    lr = torch.where(clean, reduce_clean(hr, size), lr)
-    return (lr.clamp(0, 1) * 255).round() / 255
+    lr = hr.new_empty((*hr.shape[:2], *size))
+    light_share = 1 - settings.clean_share - settings.strong_share
+    shares = torch.tensor([settings.clean_share, max(light_share, 0.0), settings.strong_share])
+    kinds = torch.multinomial(shares, len(hr), replacement=True)
+    for kind, make in enumerate((None, _light, _strong)):
+        for rows in torch.split(torch.nonzero(kinds == kind)[:, 0].to(hr.device), chunk if make else len(hr)):
+            if len(rows):
+                lr[rows] = make(hr[rows], size, settings) if make else reduce_clean(hr[rows], size)
+    return _to_8_bits(lr)
