@@ -36,7 +36,7 @@ def sinc_kernels(cutoff: Tensor) -> Tensor:
     y, x = _offsets(cutoff.device)
     radius = (x.square() + y.square()).sqrt().clamp(min=1e-6)
     omega = cutoff.view(-1, 1, 1)
-    kernels = omega * torch.special.bessel_j1(omega * radius) / (2 * torch.pi * radius)  # (B, k, k)
+    kernels: Tensor = omega * torch.special.bessel_j1(omega * radius) / (2 * torch.pi * radius)  # (B, k, k)
     kernels[:, KERNEL_RADIUS, KERNEL_RADIUS] = cutoff.square() / (4 * torch.pi)  # the limit at radius zero
     return kernels / kernels.sum((1, 2), keepdim=True)
 
