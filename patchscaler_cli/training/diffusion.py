@@ -11,13 +11,18 @@ from torch import Tensor, nn
 from patchscaler_cli.models.patch_dit import PatchDiT
 from patchscaler_cli.models.placement import place
 from patchscaler_cli.models.texture import TextureClassifier, TextureEncoder
-from patchscaler_cli.training.pairs import Pairs
+from patchscaler_cli.training.pairs import Pairs, PatchBatch
 from patchscaler_cli.training.run import Budget, Run, Trainee, autocast
 from patchscaler_cli.training.texture import ReferenceTextures
 
 SIGMA_RANGE = (0.01, 0.6)
 NO_PROMPT_SHARE = 0.1
 """Share of steps without a prompt, so that `--no-texture` is a case the network knows."""
+
+NEIGHBOUR_SHARE = 0.2
+"""Share of patches whose first texture comes from nearby in the same photograph, as a memory that the user has built from
+pictures of the same material offers it. The memory never does (it leaves a patch's own photograph out), and from its
+textures alone the network learns that a prompt is not worth listening to."""
 
 
 class PromptedDenoiser(nn.Module):
@@ -28,11 +33,11 @@ class PromptedDenoiser(nn.Module):
         self.patch_dit = patch_dit
         self.encoder = encoder
 
-    def prompt(self, entries: Tensor, similarities: Tensor, textures: ReferenceTextures) -> Tensor:
-        """Prompt tokens [B, K * T, d] of retrieved entries and similarities [B, K]; a texture is encoded once a batch."""
+    def encode(self, entries: Tensor, textures: ReferenceTextures) -> Tensor:
+        """Value tokens [B, K, T, d] of memory entries [B, K]; a texture is encoded once a batch."""
         unique, where = torch.unique(entries, return_inverse=True)
-        values = self.encoder.encode(textures.pixels(unique))  # (U, T, d)
-        return self.encoder.prompt(values[where], similarities)
+        values: Tensor = self.encoder.encode(textures.pixels(unique))  # (U, T, d)
+        return values[where]
 
     def forward(self, residual: Tensor, sigma: Tensor, coarse: Tensor, prompt: Tensor | None) -> Tensor:
         denoised: Tensor = self.patch_dit(residual, sigma, coarse, prompt)
@@ -78,7 +83,7 @@ def train_diffusion(
         sigma = draw_sigmas(batch_size, device)
         noisy = clean + sigma.view(-1, 1, 1, 1) * torch.randn_like(clean)
         with autocast(device):
-            prompt = retrieve_prompt(denoiser, classifier, textures, batch.coarse, batch.sources, top_k)
+            prompt = retrieve_prompt(denoiser, classifier, textures, batch, top_k)
             denoised = denoiser(noisy, sigma, batch.coarse, prompt)
         weight = (sigma**2 + config.sigma_data**2) / (sigma * config.sigma_data) ** 2  # lambda(sigma)
         loss = (weight.view(-1, 1, 1, 1) * (denoised - clean).square()).mean()
@@ -93,13 +98,20 @@ def retrieve_prompt(
     denoiser: PromptedDenoiser,
     classifier: TextureClassifier,
     textures: ReferenceTextures,
-    coarse: Tensor,
-    sources: Tensor,
+    batch: PatchBatch,
     top_k: int,
 ) -> Tensor | None:
-    """Prompt tokens for coarse patches [B, 3, 64, 64], or None on the share of steps that train without."""
+    """Prompt tokens [B, K * T, d] for a batch's patches, or None on the share of steps that train without."""
     if float(torch.rand(())) < NO_PROMPT_SHARE:
         return None
     with torch.no_grad():
-        entries, similarities = textures.retrieve(classifier(coarse), sources, top_k)
-    return denoiser.prompt(entries, similarities, textures)
+        query = classifier(batch.coarse)
+        entries, similarities = textures.retrieve(query, batch.sources, top_k)  # (B, K) each
+        near_similarity = (query * classifier(batch.neighbour)).sum(1)  # (B,)
+    values = denoiser.encode(entries, textures)  # (B, K, T, d)
+    near = denoiser.encoder.encode(batch.neighbour)  # (B, T, d)
+    chosen = torch.rand(len(near), device=near.device) < NEIGHBOUR_SHARE
+    first = torch.where(chosen[:, None, None], near, values[:, 0])
+    values = torch.cat((first[:, None], values[:, 1:]), 1)
+    similarities[:, 0] = torch.where(chosen, near_similarity, similarities[:, 0])
+    return denoiser.encoder.prompt(values, similarities)

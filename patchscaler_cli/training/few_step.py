@@ -23,12 +23,14 @@ from patchscaler_cli.training.diffusion import PromptedDenoiser, retrieve_prompt
 from patchscaler_cli.training.discriminator import Discriminator, critic_loss
 from patchscaler_cli.training.pairs import Pairs, PatchBatch
 from patchscaler_cli.training.perceptual import Distance
+from patchscaler_cli.training.photos import dihedral
 from patchscaler_cli.training.run import Budget, Run, Trainee, autocast
 from patchscaler_cli.training.texture import ReferenceTextures
 
 START_SIGMAS = (0.06, 0.3)
 STEP_COUNTS = (1, 2, 3, 4)
-STEP_SHARES = (0.5, 0.25, 0.1, 0.15)
+STEP_SHARES = (0.4, 0.3, 0.1, 0.2)
+VIEW_SHIFT = 8
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,19 @@ def sample_last_step(denoiser: PromptedDenoiser, coarse: Tensor, prompt: Tensor 
             previous = denoised
     last: Tensor = denoiser(residual, grid[:, steps - 1], coarse, prompt)
     return last
+
+
+def shifted_view(refined: Tensor, hr: Tensor) -> tuple[Tensor, Tensor]:
+    """The same part of two batches [B, 3, S, S], cut up to VIEW_SHIFT pixels aside and turned at random: [B, 3, S - 8, S - 8].
+
+    A perceptual network's strides sample always the same places of a patch and its filters know up from down; a denoiser
+    that learns against one fixed view paints what that view likes to see, not what a photograph shows.
+    """
+    top, left = torch.randint(VIEW_SHIFT + 1, (2,)).tolist()
+    size = refined.shape[-1] - VIEW_SHIFT
+    turn = int(torch.randint(8, ()))
+    of_refined, of_hr = (dihedral(x[..., top : top + size, left : left + size], turn) for x in (refined, hr))
+    return of_refined, of_hr
 
 
 def train_few_step(
@@ -90,10 +105,10 @@ def train_few_step(
         batch: PatchBatch = pairs.draw(batch_size, denoiser.patch_dit.config.patch)
         steps = STEP_COUNTS[int(torch.multinomial(shares, 1))]
         with autocast(device):
-            prompt = retrieve_prompt(denoiser, classifier, textures, batch.coarse, batch.sources, top_k)
+            prompt = retrieve_prompt(denoiser, classifier, textures, batch, top_k)
             refined = batch.coarse + sample_last_step(denoiser, batch.coarse, prompt, steps)
             verdict = critic.requires_grad_(False)(refined, batch.coarse)
-            perceived = perceptual(refined, batch.hr)
+            perceived = perceptual(*shifted_view(refined, batch.hr))
         pixel = F.l1_loss(refined, batch.hr)
         adversarial = -verdict.mean() if judge.steps >= weights.critic_warmup else verdict.new_zeros(())
         loss = weights.pixel * pixel + weights.perceptual * perceived + weights.adversarial * adversarial

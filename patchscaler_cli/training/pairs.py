@@ -32,11 +32,13 @@ class PatchBatch:
     Attributes:
         hr: ground truth x [B, 3, 64, 64] in [-1, 1], float32.
         coarse: coarse patches y_0 [B, 3, 64, 64] in [-1, 1], float32.
+        neighbour: another HR patch from nearby in the same photograph [B, 3, 64, 64] in [-1, 1], float32.
         sources: the photograph of each [B], int64.
     """
 
     hr: Tensor
     coarse: Tensor
+    neighbour: Tensor
     sources: Tensor
 
 
@@ -63,14 +65,29 @@ class Pairs:
         jitter = torch.randint(0, size // align, (2, count), device=block.device) * align
         top = (block // columns * BLOCK + BLOCK - jitter[0]).clamp(0, height - size)
         left = (block % columns * BLOCK + BLOCK - jitter[1]).clamp(0, width - size)
-        span = torch.arange(size, device=block.device)
-        rows, cols = (top[:, None] + span)[:, :, None], (left[:, None] + span)[:, None, :]  # (B, S, 1), (B, 1, S)
-        photo = image % n
-        hr = self.photos.images[photo[:, None, None], :, rows, cols]  # (B, S, S, 3)
-        coarse = self.coarse[(image // n)[:, None, None], photo[:, None, None], :, rows, cols]
-        both = torch.stack((hr, coarse)).permute(0, 1, 4, 2, 3).float() / 127.5 - 1  # (2, B, 3, S, S)
-        both = dihedral(both, int(torch.randint(8, ())))
-        return PatchBatch(both[0], both[1], self.photos.sources[photo])
+        photo, variant = image % n, image // n
+        hr = _cut(self.photos.images, (photo,), top, left, size)
+        coarse = _cut(self.coarse, (variant, photo), top, left, size)
+        aside = _displacements(count, size).to(block.device)
+        near_top, near_left = (top + aside[0]).clamp(0, height - size), (left + aside[1]).clamp(0, width - size)
+        neighbour = _cut(self.photos.images, (photo,), near_top, near_left, size)
+        patches = torch.stack((hr, coarse, neighbour)).float() / 127.5 - 1  # (3, B, 3, S, S)
+        patches = dihedral(patches, int(torch.randint(8, ())))
+        return PatchBatch(patches[0], patches[1], patches[2], self.photos.sources[photo])
+
+
+def _cut(images: Tensor, indices: tuple[Tensor, ...], top: Tensor, left: Tensor, size: int) -> Tensor:
+    """Patches [B, 3, S, S] of images [..., 3, H, W] chosen by one index [B] for each leading dimension."""
+    span = torch.arange(size, device=top.device)
+    rows, columns = (top[:, None] + span)[:, :, None], (left[:, None] + span)[:, None, :]  # (B, S, 1), (B, 1, S)
+    index: tuple[Tensor | slice, ...] = (*(index[:, None, None] for index in indices), slice(None), rows, columns)
+    return images[index].permute(0, 3, 1, 2)  # from (B, S, S, 3)
+
+
+def _displacements(count: int, size: int) -> Tensor:
+    """How far neighbours lie from their patches [2, B]: a quarter to a whole patch along each axis, either way."""
+    distance = torch.randint(size // 4, size + 1, (2, count))
+    return distance * (torch.randint(2, (2, count)) * 2 - 1)
 
 
 @torch.no_grad()
