@@ -60,8 +60,9 @@ def train_coarse(
     run = Run(checkpoint, {"coarse": trainee}, budget)
     run.resume()
     for progress in run.steps():
-        hr = random_crops(photos.images, batch_size, lr_size * config.scale).float() / 255
-        lr = degrade(hr, settings, config.scale)
+        with run.fetching(device):
+            hr = random_crops(photos.images, batch_size, lr_size * config.scale).float() / 255
+            lr = degrade(hr, settings, config.scale)
         with autocast(device):
             image, logit = model((lr * 2 - 1).contiguous(memory_format=torch.channels_last))
         target = hr * 2 - 1

@@ -78,7 +78,8 @@ def train_diffusion(
     run = Run(checkpoint, {"denoiser": trainee}, budget)
     run.resume()
     for progress in run.steps():
-        batch = pairs.draw(batch_size, config.patch)
+        with run.fetching(device):
+            batch = pairs.draw(batch_size, config.patch)
         clean = batch.hr - batch.coarse
         sigma = draw_sigmas(batch_size, device)
         noisy = clean + sigma.view(-1, 1, 1, 1) * torch.randn_like(clean)

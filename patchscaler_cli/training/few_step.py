@@ -102,7 +102,8 @@ def train_few_step(
     run.resume()
     shares = torch.tensor(STEP_SHARES)
     for progress in run.steps():
-        batch: PatchBatch = pairs.draw(batch_size, denoiser.patch_dit.config.patch)
+        with run.fetching(device):
+            batch: PatchBatch = pairs.draw(batch_size, denoiser.patch_dit.config.patch)
         steps = STEP_COUNTS[int(torch.multinomial(shares, 1))]
         with autocast(device):
             prompt = retrieve_prompt(denoiser, classifier, textures, batch, top_k)

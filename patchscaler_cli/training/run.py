@@ -7,6 +7,8 @@ import json
 import math
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -112,6 +114,19 @@ class Run:
     samples: int = 0
     _sums: dict[str, float] = field(default_factory=dict)
     _counts: int = 0
+    _data_seconds: float = 0.0
+
+    @contextmanager
+    def fetching(self, device: torch.device) -> Iterator[None]:
+        """Count the time of a block, which makes a step's samples, as data: the log shows its share of all time.
+
+        A GPU's queue is waited for before and after, or the block would only count the launching of its work.
+        """
+        _wait_for(device)
+        begin = time.monotonic()
+        yield
+        _wait_for(device)
+        self._data_seconds += time.monotonic() - begin
 
     def resume(self) -> None:
         """Go on from the checkpoint where there is one."""
@@ -165,12 +180,17 @@ class Run:
     def _log(self, samples: int, seconds: float) -> None:
         means = {name: round(total / max(self._counts, 1), 5) for name, total in self._sums.items()}
         line = {"step": self.step, "minutes": round(self.seconds / 60, 2), "per_second": round(samples / seconds, 1)}
-        line |= means
-        self._sums, self._counts = {}, 0
+        line |= {"data_share": round(self._data_seconds / seconds, 3)} | means
+        self._sums, self._counts, self._data_seconds = {}, 0, 0.0
         print(json.dumps(line), flush=True)
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
         with self.checkpoint.with_suffix(".jsonl").open("a") as log:
             log.write(json.dumps(line) + "\n")
+
+
+def _wait_for(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def fresh_checkpoint(checkpoint: Path, name: str, module: nn.Module) -> None:

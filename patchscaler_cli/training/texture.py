@@ -64,7 +64,8 @@ def train_texture(
     run = Run(checkpoint, {"classifier": trainee}, budget)
     run.resume()
     for progress in run.steps():
-        wide = pairs.draw(batch_size, 96)
+        with run.fetching(device):
+            wide = pairs.draw(batch_size, 96)
         corner = (torch.randint(9, (4,)) * 4).tolist()
         query = wide.coarse[..., corner[0] : corner[0] + 64, corner[1] : corner[1] + 64]
         key = wide.hr[..., corner[2] : corner[2] + 64, corner[3] : corner[3] + 64]
