@@ -150,8 +150,11 @@ class NetworkPass:
         return Strip(refined[inside], coarse[inside])
 
     def _fade(self, top: int, bottom: int) -> Rows:
-        """Weight of the refinement for HR rows `top` to `bottom` [bottom - top, W]: a patch's edge is its weakest part."""
-        width = self.grid.overlap * self._scale
+        """Weight of the refinement for HR rows `top` to `bottom` [bottom - top, W].
+
+        It fades in over one LR pixel: a patch's outermost pixels are its weakest (their residual is twice the others').
+        """
+        width = self._scale
         rows = border_fade(top, bottom, self._height * self._scale, width)
         columns = border_fade(0, self.grid.extent[1] * self._scale, self._width * self._scale, width)
         return rows[:, None] * columns
