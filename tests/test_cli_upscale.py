@@ -217,16 +217,6 @@ def test_background_shows_where_jpeg_has_no_transparency(run_cli: RunCli, tmp_pa
     assert max(green, blue) < 10
 
 
-def test_an_animation_is_refused_and_its_first_frame_is_not(run_cli: RunCli, tmp_path: Path) -> None:
-    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
-    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
-    refused = run_cli("upscale", tmp_path / "a.gif")
-    assert refused.exit_code == 1
-    assert "--first-frame" in " ".join(refused.stderr.split())
-    assert run_cli("upscale", tmp_path / "a.gif", "--first-frame").exit_code == 0
-    assert (tmp_path / "a_x4.png").exists()
-
-
 def test_the_file_tells_how_it_was_made(run_cli: RunCli, photo: Path) -> None:
     run_cli("upscale", photo, "--seed", "7")
     with Image.open(photo.with_name("cat_x4.png")) as image:

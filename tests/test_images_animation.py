@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,8 @@ import pytest
 from PIL import Image, ImageDraw
 
 from patchscaler_cli.errors import PatchScalerError, UsageError
-from patchscaler_cli.images.animation import Timing, count_frames, read_animation, write_animation
+from patchscaler_cli.images.animation import Timing, read_animation, write_animation
+from patchscaler_cli.images.header import read_header
 from patchscaler_cli.images.metadata import Metadata
 from patchscaler_cli.images.options import WriteOptions
 from patchscaler_cli.images.picture import Picture
@@ -79,6 +82,46 @@ def test_plays_are_read(tmp_path: Path, ending: str, words: dict[str, Any], play
     assert read_animation(animate(tmp_path / f"x.{ending}", **words)).timing.plays == plays
 
 
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_grey_frames_stay_grey(tmp_path: Path, ending: str) -> None:
+    frames = [drawn("RGBA", number).convert("LA").convert("RGBA") for number in range(3)]
+    path = save(frames[0], tmp_path / f"x.{ending}", save_all=True, append_images=frames[1:], lossless=True, disposal=2)
+    animation = read_animation(path)
+    assert animation.mode == "LA"
+    assert all(frame.pixels.ndim == 2 for frame in animation.frames())
+
+
+def test_frames_are_written_one_by_one(tmp_path: Path) -> None:
+    """However many frames there are, few are held: the first, the one that is encoded and the one before it."""
+    made: list[weakref.ref[Picture]] = []
+    most = 0
+
+    def frames() -> Iterator[Picture]:
+        nonlocal most
+        for number in range(8):
+            frame = Picture(np.asarray(drawn("RGB", number % 3)))
+            made.append(weakref.ref(frame))
+            most = max(most, sum(one() is not None for one in made))
+            yield frame
+
+    for ending in ENDINGS:
+        write_animation(tmp_path / f"x.{ending}", frames(), Timing((50,) * 8))
+        assert most <= 3
+        assert len(read_animation(tmp_path / f"x.{ending}").timing.durations) == 8
+
+
+def test_what_stands_still_is_written_once(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    for ending in ("gif", "png"):
+        sizes = []
+        for count in (2, 12):
+            write_animation(tmp_path / f"x.{ending}", [Picture(noise)] * count, Timing((50,) * count))
+            sizes.append((tmp_path / f"x.{ending}").stat().st_size)
+        assert sizes[1] < sizes[0] * 1.5
+        last = list(read_animation(tmp_path / f"x.{ending}").frames())[-1]
+        assert np.abs(last.pixels.astype(int) - noise).mean() < 20
+
+
 def test_picture_for_those_who_know_no_apng_is_no_frame(tmp_path: Path) -> None:
     path = tmp_path / "x.png"
     frames = [drawn("RGB", number) for number in range(3)]
@@ -90,15 +133,15 @@ def test_picture_for_those_who_know_no_apng_is_no_frame(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ending", [*ENDINGS, "avif"])
 def test_frames_are_counted(tmp_path: Path, ending: str) -> None:
-    assert count_frames(animate(tmp_path / f"x.{ending}")) == 3
+    assert read_header(animate(tmp_path / f"x.{ending}")).frames == 3
 
 
 def test_pages_are_no_frames(tmp_path: Path) -> None:
-    assert count_frames(animate(tmp_path / "x.tif")) == 1
+    assert read_header(animate(tmp_path / "x.tif")).frames == 1
 
 
 def test_single_picture_is_an_animation_of_one_frame(chelsea: Path) -> None:
-    assert count_frames(chelsea) == 1
+    assert read_header(chelsea).frames == 1
     assert len(list(read_animation(chelsea).frames())) == 1
 
 

@@ -86,9 +86,17 @@ def test_named_format_against_the_ending(tmp_path: Path) -> None:
         write_picture(tmp_path / "x.png", ramp("RGB"), WriteOptions(format="jpeg"))
 
 
-@pytest.mark.parametrize("name", ["gif", "heic", "psd", ""])
-def test_unknown_format(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageError, match="not a format that PatchScaler writes"):
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("gif", "not a format for single pictures"),
+        ("heic", "not a format that PatchScaler writes"),
+        ("psd", "not a format that PatchScaler writes"),
+        ("", "not a format that PatchScaler writes"),
+    ],
+)
+def test_unknown_format(tmp_path: Path, name: str, sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
         format_of(tmp_path / "x", name)
 
 

@@ -20,7 +20,7 @@ Sources = Annotated[
     typer.Argument(
         metavar="IN...",
         readable=False,
-        help="Pictures (PNG, JPEG, WebP, TIFF, BMP or AVIF), folders of them, or patterns such as 'scans/*.jpg'. "
+        help="Pictures (PNG, JPEG, WebP, TIFF, BMP, AVIF, HEIC), animations (GIF, WebP, PNG), folders of them, or patterns such as 'scans/*.jpg'. "
         "They are never changed.",
     ),
 ]
@@ -50,8 +50,8 @@ _file = "Output file"
 Format = Annotated[
     str | None,
     typer.Option(
-        help="png, jpeg, webp, tiff, bmp or avif.",
-        show_default="what OUT's ending says, else png",
+        help="png, jpeg, webp, tiff, bmp or avif; an animation can be gif, webp or png.",
+        show_default="what OUT's ending says, else png; an animation's own",
         rich_help_panel=_file,
     ),
 ]
@@ -91,7 +91,7 @@ Background = Annotated[
     ),
 ]
 FirstFrame = Annotated[
-    bool, typer.Option("--first-frame", help="Of an animation, upscale the first frame.", rich_help_panel=_file)
+    bool, typer.Option("--first-frame", help="Of an animation, upscale the first frame alone.", rich_help_panel=_file)
 ]
 
 # ---- size -----------------------------------------------------------------------------------------------------------

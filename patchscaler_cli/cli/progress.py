@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
-UNITS = {"coarse": "tiles", "diffuse": "patches", "pictures": "pictures"}
+UNITS = {"coarse": "tiles", "diffuse": "patches", "frames": "frames", "pictures": "pictures"}
 """What each stage of the pipeline counts."""
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -88,7 +88,9 @@ class LineProgress:
         self._next_line = 0.0
 
     def begin(self, stage: str, total: int) -> None:
-        """Begin a stage and say so."""
+        """Begin a stage and say so. Within an animation, its frames alone are told of."""
+        if stage == "frames":
+            self._only = self._only or stage
         if self._only not in (None, stage):
             return
         self._totals[stage], self._done[stage] = total, 0

@@ -40,6 +40,8 @@ def as_json(outcome: Outcome, settings: UpscaleSettings, machine: Machine | None
     assert outcome.new_size is not None
     report |= {"width": outcome.new_size[0], "height": outcome.new_size[1], "scale": _scale(outcome, settings)}
     report |= asdict(machine) | {"seed": settings.seed}
+    if outcome.frames > 1:
+        report |= {"frames": outcome.frames}
     if outcome.plan is not None:
         return report | {"dry_run": True} | asdict(outcome.plan)
     assert outcome.result is not None
@@ -113,4 +115,5 @@ def _sizes(outcome: Outcome, settings: UpscaleSettings) -> str:
     assert outcome.size is not None
     assert outcome.new_size is not None
     new, old = outcome.new_size, outcome.size
-    return f"{new[0]}x{new[1]} from {old[0]}x{old[1]} (x{_scale(outcome, settings):g})"
+    frames = f", {outcome.frames} frames" if outcome.frames > 1 else ""
+    return f"{new[0]}x{new[1]} from {old[0]}x{old[1]} (x{_scale(outcome, settings):g}){frames}"

@@ -16,14 +16,15 @@ from patchscaler_cli.cli import options as opt
 from patchscaler_cli.cli.console import say_error, say_warning
 from patchscaler_cli.cli.downloads import DownloadLines
 from patchscaler_cli.cli.edge import sentence_of
+from patchscaler_cli.cli.naming import Naming
 from patchscaler_cli.cli.progress import progress_display
-from patchscaler_cli.cli.report import Counts, Machine, as_json, as_line, as_text, asks_for_a_size
+from patchscaler_cli.cli.report import Counts, Machine, as_json, as_line, as_text
 from patchscaler_cli.engines.inputs import Gathered, Work, gather
 from patchscaler_cli.engines.local import Orders, Outcome, run_local
 from patchscaler_cli.errors import PatchScalerError, UsageError
-from patchscaler_cli.images.formats import format_of
 from patchscaler_cli.images.options import WriteOptions, parse_colour
-from patchscaler_cli.pipeline.settings import DEFAULT_SCALE, UpscaleSettings
+from patchscaler_cli.pipeline.settings import UpscaleSettings
+from patchscaler_cli.store.finding import refuse_both
 from patchscaler_cli.store.progress import SilentProgress
 
 if TYPE_CHECKING:
@@ -78,15 +79,11 @@ def upscale(
         coarse_only=coarse_only, texture=not no_texture, tile=tile, batch_size=batch_size, seed=seed,
     )  # fmt: skip
     _check_device(device)
-    if model is not None and weights is not None:
-        raise UsageError("Give only one of --model and --weights: both say which weights are used.")
+    refuse_both(model, weights)
     _check_texture(texture, no_texture)
     write = WriteOptions(format, quality, lossless, strip_metadata, parse_colour(background))
-    ending = format_of(Path("name"), format).suffixes[0] if format else ".png"
-    beside = f"_{_mark(settings)}{ending}" if suffix is None else suffix + ending
-    gathered = gather(sources, output, recursive, beside, (suffix or "") + ending)
-    if not gathered.batch and output is None and suffix is None and asks_for_a_size(settings):
-        gathered = _name_by_size(gathered, settings, ending, first_frame)
+    naming = Naming(settings, format, suffix, first_frame)
+    gathered = gather(sources, output, recursive, naming.beside, naming.in_folder)
     orders = Orders(
         settings, overwrite=overwrite, skip_existing=gathered.batch and not overwrite, make_folders=gathered.batch,
         dry_run=dry_run, confidence=_confidence_files(save_confidence, gathered), write=write, first_frame=first_frame,
@@ -194,26 +191,6 @@ def _check_texture(texture: Path | None, no_texture: bool) -> None:
         raise PatchScalerError(
             f"There is no texture memory {texture}; `patchscaler texture build` makes one of your photographs."
         )
-
-
-def _mark(settings: UpscaleSettings) -> str:
-    """What distinguishes an output's name from its input's, before the input's size is known."""
-    if settings.long_edge is not None:
-        return f"edge{settings.long_edge}"
-    if settings.width is not None or settings.height is not None:
-        return "x".join(f"{name}{side}" for name, side in (("w", settings.width), ("h", settings.height)) if side)
-    return f"x{settings.scale or DEFAULT_SCALE:g}"
-
-
-def _name_by_size(gathered: Gathered, settings: UpscaleSettings, ending: str, first_frame: bool) -> Gathered:
-    """For one picture that is asked for in pixels: photo_800x600.png."""
-    from patchscaler_cli.images.reading import read_picture
-
-    source = gathered.work[0].source
-    picture = read_picture(source, first_frame=first_frame)
-    width, height = settings.output_size(picture.width, picture.height)
-    work = Work(source, source.with_name(f"{source.stem}_{width}x{height}{ending}"))
-    return Gathered((work,), gathered.batch, gathered.passed_over)
 
 
 def _confidence_files(chosen: Path | None, gathered: Gathered) -> Callable[[Work], Path] | None:

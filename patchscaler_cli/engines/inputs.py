@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from patchscaler_cli.errors import PatchScalerError, UsageError
 
 PICTURE_ENDINGS = frozenset(
-    (".png", ".jpg", ".jpeg", ".jpe", ".webp", ".tif", ".tiff", ".bmp", ".avif", ".heic", ".heif", ".gif")
-)
+    (
+        ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp", ".avif", ".heic", ".heif",
+        ".gif",
+    )
+)  # fmt: skip
 """What is taken for a picture in a folder; a file that is named itself is always tried."""
 
 THUMBNAIL_FOLDERS = frozenset(("@eaDir", "__MACOSX", "thumbnails"))
@@ -45,8 +48,8 @@ def gather(
     inputs: list[Path],
     output: Path | None,
     recursive: bool,
-    ending_beside: str,
-    ending_in_folder: str,
+    name_beside: Callable[[Path], str],
+    name_in_folder: Callable[[Path], str],
 ) -> Gathered:
     """Find the pictures and name their outputs.
 
@@ -55,8 +58,8 @@ def gather(
         output: for one file: the file to write, or an existing folder to write into; for a batch: a folder, made if
             it is missing. None: files go beside their inputs, folders into a new folder beside them, `FOLDER_upscaled`.
         recursive: go into the folders' folders, and keep the tree.
-        ending_beside: what follows the name's stem, such as "_x4.png", for a picture whose output goes into the same folder.
-        ending_in_folder: the same, such as ".png", for a picture whose output goes into another folder.
+        name_beside: a picture's output name, such as "photo_x4.png", in the same folder.
+        name_in_folder: the same, such as "photo.png", in another folder.
 
     Raises:
         UsageError: if two pictures would write one file, an output is another's input, or a batch's output is a file.
@@ -76,16 +79,14 @@ def gather(
             if not pictures:
                 deeper = "" if recursive else "; --recursive looks into its folders too"
                 raise PatchScalerError(f"The folder {path} holds no pictures{deeper}.")
-            work += [
-                Work(file, target / file.relative_to(path).with_name(file.stem + ending_in_folder)) for file in pictures
-            ]
+            work += [Work(file, target / file.relative_to(path).with_name(name_in_folder(file))) for file in pictures]
             continue
         for file in _matches(path):
             if output is None:
-                work.append(Work(file, file.with_name(file.stem + ending_beside)))
+                work.append(Work(file, file.with_name(name_beside(file))))
             elif batch or output.is_dir():
                 same = output.resolve() == file.resolve().parent
-                work.append(Work(file, output / (file.stem + (ending_beside if same else ending_in_folder))))
+                work.append(Work(file, output / (name_beside(file) if same else name_in_folder(file))))
             else:
                 work.append(Work(file, output))
     _refuse_collisions(work)
@@ -118,7 +119,8 @@ def _pictures(folder: Path, recursive: bool, exclude: Path) -> Iterator[tuple[Pa
             if recursive and not hidden and not path.is_symlink() and path.resolve() != exclude.resolve():
                 yield from _pictures(path, recursive, exclude)
         else:
-            yield path, not path.name.startswith(".") and path.suffix.lower() in PICTURE_ENDINGS
+            file = path.is_file() or path.is_symlink()  # a link that leads nowhere is told of, a pipe would never end
+            yield path, file and not path.name.startswith(".") and path.suffix.lower() in PICTURE_ENDINGS
 
 
 def _refuse_collisions(work: list[Work]) -> None:

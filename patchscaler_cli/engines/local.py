@@ -21,6 +21,7 @@ from patchscaler_cli.images.options import WriteOptions
 from patchscaler_cli.pipeline.settings import Progress, UpscaleSettings
 
 if TYPE_CHECKING:
+    from patchscaler_cli.images.animation import Animation
     from patchscaler_cli.images.picture import Picture
     from patchscaler_cli.pipeline.result import UpscalePlan, UpscaleResult
     from patchscaler_cli.pipeline.upscaler import Upscaler
@@ -69,7 +70,8 @@ class Outcome:
         error: why it failed; None if it did not.
         warnings: sentences for the user.
         plan: with `dry_run`.
-        result: without the pixels' being needed any more.
+        result: without the pixels' being needed any more; of an animation, of all frames together.
+        frames: of an animation; 1 for a single picture.
         seconds: wall-clock seconds by stage: read, the pipeline's stages, write.
     """
 
@@ -81,6 +83,7 @@ class Outcome:
     warnings: tuple[str, ...] = ()
     plan: UpscalePlan | None = None
     result: UpscaleResult | None = None
+    frames: int = 1
     seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -130,7 +133,7 @@ def run_local(
 @dataclass(frozen=True)
 class _Read:
     outcome: Outcome
-    picture: Picture | None = None
+    picture: Picture | Animation | None = None
 
 
 def _finished(outcome: Outcome) -> Future[Outcome]:
@@ -141,16 +144,17 @@ def _finished(outcome: Outcome) -> Future[Outcome]:
 
 def _read(work: Work, orders: Orders) -> _Read:
     """Decode a picture and refuse what can be refused before the work."""
-    from patchscaler_cli.images.reading import read_picture
+    from patchscaler_cli.images.animation import Animation, read_picture_or_animation
     from patchscaler_cli.images.writing import check_output
 
     begin, outcome = time.perf_counter(), Outcome(work)
     try:
         if orders.skip_existing and os.path.lexists(work.target):
             return _Read(replace(outcome, skipped=True))
-        picture = read_picture(work.source, first_frame=orders.first_frame)
-        size = (picture.width, picture.height)
-        outcome = replace(outcome, size=size, new_size=orders.settings.output_size(*size))
+        picture = read_picture_or_animation(work.source, first_frame=orders.first_frame)
+        frames = len(picture.timing.durations) if isinstance(picture, Animation) else 1
+        size, animated = (picture.width, picture.height), frames > 1
+        outcome = replace(outcome, size=size, new_size=orders.settings.output_size(*size), frames=frames)
         assert outcome.new_size is not None
         if orders.make_folders and not orders.dry_run:
             work.target.parent.mkdir(parents=True, exist_ok=True)
@@ -158,7 +162,7 @@ def _read(work: Work, orders: Orders) -> _Read:
             width, height = outcome.new_size
             check_output(
                 work.target, source=work.source, width=width, height=height, overwrite=orders.overwrite,
-                options=orders.write, mode=picture.mode,
+                options=orders.write, mode=picture.mode, animated=animated,
             )  # fmt: skip
         if orders.confidence is not None:
             beside = orders.confidence(work)
@@ -168,7 +172,9 @@ def _read(work: Work, orders: Orders) -> _Read:
                 )
             if orders.make_folders and not orders.dry_run:
                 beside.parent.mkdir(parents=True, exist_ok=True)
-            check_output(beside, source=work.source, width=size[0], height=size[1], overwrite=orders.overwrite)
+            check_output(
+                beside, source=work.source, width=size[0], height=size[1], overwrite=orders.overwrite, animated=animated
+            )
     except OSError as error:
         return _Read(
             replace(outcome, error=PatchScalerError(f"{work.target.parent} cannot be made ({error.strerror})."))
@@ -181,17 +187,23 @@ def _read(work: Work, orders: Orders) -> _Read:
 
 def _upscale(
     outcome: Outcome,
-    picture: Picture,
+    picture: Picture | Animation,
     upscaler: Upscaler,
     orders: Orders,
     writer: ThreadPoolExecutor,
     progress: Progress,
 ) -> Future[Outcome]:
     """Run the network here and now, and leave the writing to the writer."""
+    from patchscaler_cli.engines.animations import upscale_animation
+    from patchscaler_cli.images.picture import Picture
+
     try:
         if orders.dry_run:
             plan = upscaler.plan(picture.width, picture.height, orders.settings)
-            return _finished(replace(outcome, plan=plan))
+            return _finished(replace(outcome, plan=plan.repeated(outcome.frames)))
+        if not isinstance(picture, Picture):
+            options = replace(orders.write, provenance=provenance(upscaler, orders.settings, outcome))
+            return _finished(upscale_animation(outcome, picture, upscaler, orders, options, progress))
         result = upscaler.upscale(picture.pixels, orders.settings, keep_coarse=False, progress=progress)
     except Exception as error:
         return _finished(replace(outcome, error=error))

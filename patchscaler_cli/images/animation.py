@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, pairwise
+from itertools import accumulate, chain, pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from PIL import Image, ImageFile
+from PIL import Image, ImageChops, ImageFile
 
 from patchscaler_cli.images.decoding import contents_of, decoding, open_picture
 from patchscaler_cli.images.encoding import metadata_words, pillows_words, samples_for, what_is_lost
-from patchscaler_cli.images.formats import Format, format_of
+from patchscaler_cli.images.formats import Format, Mode, format_of
+from patchscaler_cli.images.frame_files import CLEAR_ENTRY, write_gif, write_png, write_webp
+from patchscaler_cli.images.header import frame_numbers, read_header, upright_size
 from patchscaler_cli.images.options import WriteOptions
 from patchscaler_cli.images.picture import Picture
-from patchscaler_cli.images.reading import ANIMATED, picture_of, split
+from patchscaler_cli.images.reading import picture_of, read_picture, split
 from patchscaler_cli.images.writing import replacing
 
 FOREVER = 0
-_CLEAR_ENTRY = 255
-"""The palette entry of a GIF that is transparent."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class Animation:
         height: of every frame, in pixels.
         timing: when the frames are shown; its durations say how many there are.
         has_alpha: the frames have alpha: all, if any pixel of one is not opaque.
+        is_grey: no pixel of any frame has a colour.
     """
 
     path: Path
@@ -54,28 +55,44 @@ class Animation:
     height: int
     timing: Timing
     has_alpha: bool
+    is_grey: bool
     _contents: bytes = field(repr=False)
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences about what reading had to leave behind."""
+        return ()
+
+    @property
+    def mode(self) -> Mode:
+        """What one pixel of a frame is made of."""
+        if self.is_grey:
+            return "LA" if self.has_alpha else "L"
+        return "RGBA" if self.has_alpha else "RGB"
+
     def frames(self) -> Iterator[Picture]:
-        """The frames, whole and upright, each decoded when it is asked for: RGB [H, W, 3] and alpha [H, W] or None."""
+        """The frames, whole and upright, each decoded when it is asked for.
+
+        Colour [H, W, 3] or, if all of them are, grey [H, W], with alpha [H, W] or None.
+        """
         with decoding(self.path):
-            image = open_picture(self.path, self._contents)
-            for number in _frame_numbers(image):
+            image = open_picture(self.path, io.BytesIO(self._contents))
+            for number in frame_numbers(image):
                 image.seek(number)
                 image.load()
-                pixels, alpha = split(image.convert("RGBA" if self.has_alpha else "RGB"))
+                pixels, alpha = split(image.convert("RGBA" if self.has_alpha else "RGB").convert(self.mode))
                 yield picture_of(self.path, image, pixels, alpha, [])
 
 
-def count_frames(path: Path) -> int:
-    """How many frames an animation has; 1 for a single picture, pages of a TIFF and previews of a photograph.
+def read_picture_or_animation(path: Path, *, first_frame: bool = False) -> Picture | Animation:
+    """Read a file of one picture, or of frames; with `first_frame` of these the first.
 
     Raises:
-        PatchScalerError: if the file cannot be read or is no picture.
+        PatchScalerError: as `read_picture` and `read_animation` do.
     """
-    with decoding(path):
-        image = open_picture(path, contents_of(path))
-        return len(_frame_numbers(image))
+    if not first_frame and read_header(path).frames > 1:
+        return read_animation(path)
+    return read_picture(path, first_frame=first_frame)
 
 
 def read_animation(path: Path) -> Animation:
@@ -85,29 +102,30 @@ def read_animation(path: Path) -> Animation:
         PatchScalerError: if the file cannot be read, is no picture, or any frame is damaged.
     """
     contents = contents_of(path)
-    durations, has_alpha = [], False
+    durations, has_alpha, is_grey = [], False, True
     with decoding(path):
-        image = open_picture(path, contents)
-        for number in _frame_numbers(image):
+        image = open_picture(path, io.BytesIO(contents))
+        for number in frame_numbers(image):
             image.seek(number)
             image.load()
             durations.append(round(image.info.get("duration", 0)))
             has_alpha = has_alpha or _is_see_through(image)
+            is_grey = is_grey and _is_grey(image)
         timing = Timing(tuple(durations), _plays(image))
-        first = next(Animation(path, *image.size, timing, has_alpha, contents).frames())  # upright
-    return Animation(path, first.width, first.height, timing, has_alpha, contents)
-
-
-def _frame_numbers(image: ImageFile.ImageFile) -> range:
-    """Which of Pillow's frames are the animation's, or the one of a single picture."""
-    frames = getattr(image, "n_frames", 1) if image.format in ANIMATED else 1
-    still_first = bool(image.info.get("default_image"))  # an APNG's picture for those who know no APNG
-    return range(1 if still_first and frames > 1 else 0, frames)
+    width, height = upright_size(image)
+    return Animation(path, width, height, timing, has_alpha, is_grey, contents)
 
 
 def _is_see_through(image: Image.Image) -> bool:
     """Whether any pixel is not opaque; an animated WebP, for one, always has alpha."""
     return image.has_transparency_data and bool(np.asarray(image.convert("RGBA"))[..., 3].min() < 255)
+
+
+def _is_grey(image: Image.Image) -> bool:
+    """Whether no pixel that is seen has a colour."""
+    pixels = np.asarray(image.convert("RGBA"))
+    grey = (pixels[..., :2] == pixels[..., 1:3]).all(axis=2)
+    return bool((grey | (pixels[..., 3] == 0)).all())
 
 
 def _plays(image: ImageFile.ImageFile) -> int:
@@ -124,11 +142,10 @@ def write_animation(
 ) -> list[str]:
     """Write frames as GIF, WebP or APNG, as the options or the path's ending name; `path` holds it whole or is as it was.
 
-    Pillow's encoders need all frames at once: they are held in memory, 4 bytes a pixel (a GIF's: 1).
-
     Args:
         path: the file.
-        frames: of one size, all with alpha or none, as `Picture.enlarged` gives them.
+        frames: of one size, all with alpha or none, as `Picture.enlarged` gives them. Each is asked for when the one
+            before it is encoded, so one or two are held at a time.
         timing: as many durations as frames.
         options: None for the defaults.
 
@@ -137,60 +154,52 @@ def write_animation(
 
     Raises:
         UsageError: if the format is unknown, holds no animations, or cannot do what the options ask.
-        PatchScalerError: if the file cannot be written.
+        PatchScalerError: if the file cannot be written, or a frame cannot be had.
     """
     options = options or WriteOptions()
     form = format_of(path, options.format, animated=True)
     options.check(form)
-    notes: list[str] = []
-    words: dict[str, Any] = {}
-    images: list[Image.Image] = []
-    for frame in frames:
-        picture = frame.as_in_file()
-        if not images:
-            notes = what_is_lost(path, form, picture, options)
-            words = pillows_words(metadata_words(form, picture, options))
-        images.append(_frame_image(form, picture, options))
-    words |= form.options | options.compression(form) | _timing_words(form, timing)
-    if form.name == "GIF":
-        notes.append(f"GIF has at most 256 colours: the frames of {path} are dithered; write WebP or PNG to keep them.")
-        if "transparency" in images[0].info:  # what was clear must not show the frame before
-            words |= {"transparency": _CLEAR_ENTRY, "disposal": 2}
     with replacing(path) as file:
-        images[0].save(file, form.name, save_all=True, append_images=images[1:], **words)
+        following = iter(frames)
+        first = next(following)
+        picture = first.as_in_file()
+        notes = what_is_lost(path, form, picture, options)
+        words = pillows_words(metadata_words(form, picture, options)) | form.options | options.compression(form)
+        images = (_frame_image(form, frame.as_in_file(), options) for frame in chain([first], following))
+        if form.name == "GIF":
+            notes.append(f"GIF holds 256 colours in a frame: {path} has lost some; write WebP or PNG to keep them.")
+            repeats = {} if timing.plays == 1 else {"loop": timing.plays - 1 if timing.plays else FOREVER}
+            write_gif(file, zip(images, _in_centiseconds(timing.durations), strict=True), _with_palette, repeats)
+        elif form.name == "PNG":
+            shown = zip(images, timing.durations, strict=True)
+            write_png(file, shown, len(timing.durations), words | {"loop": timing.plays})
+        else:
+            shown = zip(images, timing.durations, strict=True)
+            words |= {"duration": list(timing.durations), "loop": timing.plays}
+            write_webp(file, shown, len(timing.durations), words)
     return notes
 
 
 def _frame_image(form: Format, picture: Picture, options: WriteOptions) -> Image.Image:
+    """A frame as RGB or RGBA; in a GIF every pixel is clear or opaque."""
     pixels, alpha = samples_for(form, picture, options.background)
     image = Image.fromarray(pixels).convert("RGB")
-    if form.name == "GIF":
-        return _with_palette(image, alpha)
     if alpha is not None:
+        if form.name == "GIF":
+            alpha = np.where(alpha < 128, 0, 255).astype(np.uint8)
         image.putalpha(Image.fromarray(alpha))
     return image
 
 
-def _with_palette(image: Image.Image, alpha: np.ndarray[Any, np.dtype[Any]] | None) -> Image.Image:
-    """An RGB picture in the 256 colours that suit it; with alpha [H, W] in 255, and clear where less than half opaque."""
-    if alpha is None:
+def _with_palette(image: Image.Image) -> Image.Image:
+    """An RGB or RGBA picture in the 256 colours that suit it; what is clear has `CLEAR_ENTRY`."""
+    if image.mode == "RGB":
         return image.quantize(256)
-    reduced = image.quantize(_CLEAR_ENTRY)
+    reduced = image.convert("RGB").quantize(CLEAR_ENTRY)
     palette = reduced.getpalette() or []
-    reduced.putpalette([*palette, *[0] * (3 * (_CLEAR_ENTRY + 1) - len(palette))])
-    reduced.paste(_CLEAR_ENTRY, mask=Image.fromarray((alpha < 128).astype(np.uint8) * 255))
-    reduced.info["transparency"] = _CLEAR_ENTRY
+    reduced.putpalette([*palette, *[0] * (3 * (CLEAR_ENTRY + 1) - len(palette))])
+    reduced.paste(CLEAR_ENTRY, mask=ImageChops.invert(image.getchannel("A")))
     return reduced
-
-
-def _timing_words(form: Format, timing: Timing) -> dict[str, Any]:
-    """When the frames are shown, as Pillow's `save` takes it."""
-    if form.name != "GIF":
-        return {"duration": list(timing.durations), "loop": timing.plays}
-    words: dict[str, Any] = {"duration": _in_centiseconds(timing.durations)}
-    if timing.plays != 1:
-        words["loop"] = timing.plays - 1 if timing.plays else FOREVER
-    return words
 
 
 def _in_centiseconds(durations: Sequence[int]) -> list[int]:

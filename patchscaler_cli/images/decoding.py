@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import io
 import os
 import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from PIL import Image, ImageFile, UnidentifiedImageError
 
@@ -17,6 +17,8 @@ from patchscaler_cli.errors import PatchScalerError
 from patchscaler_cli.images.formats import FORMATS, LABELS
 
 _HEVC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
+_FIRST_BOX = 1024
+"""Bytes of a file in which its first box lies, if it is made of boxes."""
 
 
 def contents_of(path: Path) -> bytes:
@@ -28,28 +30,41 @@ def contents_of(path: Path) -> bytes:
     Raises:
         PatchScalerError: if the file is missing, a folder, empty or may not be read.
     """
+    with opened(path) as file:
+        return file.read()
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """The file, not empty, open for reading.
+
+    Raises:
+        PatchScalerError: if the file is missing, a folder, empty or may not be read.
+    """
     if os.path.isdir(path):
         raise PatchScalerError(f"{path} is a folder; give the path of one picture in it.")
     try:
-        contents = path.read_bytes()
+        with path.open("rb") as file:
+            if not file.peek(1):
+                raise PatchScalerError(f"{path} is empty (0 bytes); copy or download it again.")
+            yield file
     except FileNotFoundError:
         raise PatchScalerError(f"There is no file {path}; check the path for typing errors.") from None
     except OSError as error:
         raise PatchScalerError(f"{path} cannot be read ({error.strerror}); check that you may read it.") from error
-    if not contents:
-        raise PatchScalerError(f"{path} is empty (0 bytes); copy or download it again.")
-    return contents
 
 
-def open_picture(path: Path, contents: bytes) -> ImageFile.ImageFile:
-    """Open, without decoding, a file's bytes as one of the formats that are read.
+def open_picture(path: Path, file: BinaryIO) -> ImageFile.ImageFile:
+    """Open, without decoding, a file as one of the formats that are read.
 
     Raises:
         PatchScalerError: if it is HEIC and the extra for it is not installed.
         Exception: of any kind, where the file is no picture or damaged; see `decoding`.
     """
     formats = [each.name for each in FORMATS]
-    if _is_heic(contents):
+    start = file.read(_FIRST_BOX)
+    file.seek(0)
+    if _is_heic(start):
         try:
             importlib.import_module("pillow_heif").register_heif_opener()
         except ImportError:
@@ -57,14 +72,14 @@ def open_picture(path: Path, contents: bytes) -> ImageFile.ImageFile:
                 f"{path} is a HEIC picture, which needs the extra heif: pip install 'patchscaler[heif]'."
             ) from None
         formats = ["HEIF"]
-    return Image.open(io.BytesIO(contents), formats=formats)
+    return Image.open(file, formats=formats)
 
 
-def _is_heic(contents: bytes) -> bool:
+def _is_heic(start: bytes) -> bool:
     """Whether a file says in its first box that it holds HEVC pictures; AVIF files begin alike."""
-    if contents[4:8] != b"ftyp":
+    if start[4:8] != b"ftyp":
         return False
-    box = contents[8 : int.from_bytes(contents[:4], "big")]
+    box = start[8 : int.from_bytes(start[:4], "big")]
     return not _HEVC_BRANDS.isdisjoint(box[i : i + 4] for i in range(0, len(box), 4))
 
 

@@ -95,12 +95,28 @@ LABELS = _listed([*(each.label for each in FORMATS), "HEIC"], "or")
 """The formats that are read, as a sentence lists them: "PNG, JPEG, … or HEIC"."""
 
 
+def named_format(name: str) -> Format:
+    """The format of that name.
+
+    Args:
+        name: a format's name in any case, or one of its endings without the dot, such as "jpeg" or "tif".
+
+    Raises:
+        UsageError: if nothing is written in a format of that name.
+    """
+    for each in FORMATS:
+        if f".{name.lower()}" in each.suffixes:
+            return each
+    labels = _listed([each.label for each in FORMATS], "or")
+    raise UsageError(f"{name} is not a format that PatchScaler writes; choose {labels}.")
+
+
 def format_of(path: Path, name: str | None = None, *, animated: bool = False) -> Format:
     """The format that is asked for by its name or, without one, by the file name's ending.
 
     Args:
         path: the file to be written.
-        name: a format's name in any case, or one of its endings without the dot, such as "jpeg" or "tif".
+        name: as `named_format` takes it.
         animated: ask for a format that holds an animation.
 
     Raises:
@@ -108,18 +124,19 @@ def format_of(path: Path, name: str | None = None, *, animated: bool = False) ->
     """
     possible = [each for each in FORMATS if (each.animated if animated else each.still)]
     by_ending = next((each for each in FORMATS if path.suffix.lower() in each.suffixes), None)
+    still = ", or --first-frame for a single picture" if animated else ""
     if name is None:
         if by_ending in possible:
             return by_ending
         endings = ", ".join(suffix for each in possible for suffix in each.suffixes)
         ending = f"the ending {path.suffix}" if path.suffix else "no ending"
-        what = "format for an animation" if animated else "format"
-        raise UsageError(f"The output {path} has {ending}, which says no {what}; give it one of {endings}.")
-    named = next((each for each in possible if f".{name.lower()}" in each.suffixes), None)
-    if named is None:
+        what = "format for an animation" if animated else "format for a single picture"
+        raise UsageError(f"The output {path} has {ending}, which says no {what}; give it one of {endings}{still}.")
+    named = named_format(name)
+    if named not in possible:
         labels = _listed([each.label for each in possible], "or")
-        what = "an animation can be written in" if animated else "PatchScaler writes"
-        raise UsageError(f"{name} is not a format that {what}; choose {labels}.")
+        what = "animations" if animated else "single pictures"
+        raise UsageError(f"{named.label} is not a format for {what}; choose {labels}{still}.")
     if by_ending not in (None, named):
         raise UsageError(
             f"The output {path} says another format than the {named.label} that is asked for; "

@@ -14,12 +14,11 @@ from patchscaler_cli.errors import PatchScalerError
 from patchscaler_cli.images.alpha import Samples, bled
 from patchscaler_cli.images.colour import OwnColours, matrix_profile
 from patchscaler_cli.images.decoding import contents_of, decoding, open_picture
+from patchscaler_cli.images.header import ANIMATED, frame_numbers
 from patchscaler_cli.images.metadata import Metadata, dpi_to_keep, exif_to_keep, orientation_of, upright, xmp_to_keep
 from patchscaler_cli.images.picture import Picture
 from patchscaler_cli.images.sixteen_bit import has_deep_planes, is_deep_colour, is_deep_otherwise, load_deep
 
-ANIMATED = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
-"""Formats whose further frames are an animation; a TIFF's are pages, a phone's JPEG's and HEIC's its own previews."""
 _GREY_MODES = frozenset({"1", "L", "LA", "La"})
 _RGB_MODES = frozenset({"RGB", "RGBA", "RGBa", "RGBX", "P", "PA"})
 
@@ -41,7 +40,7 @@ def read_picture(path: Path, *, first_frame: bool = False) -> Picture:
     """
     contents = contents_of(path)
     with decoding(path):
-        image = open_picture(path, contents)
+        image = open_picture(path, io.BytesIO(contents))
         notes = _about_frames(path, image, first_frame)
         if has_deep_planes(image):
             raise PatchScalerError(
@@ -49,7 +48,7 @@ def read_picture(path: Path, *, first_frame: bool = False) -> Picture:
                 "save it as an ordinary 16-bit TIFF or PNG first."
             )
         if is_deep_colour(image):
-            pixels, alpha = _deep(image, load_deep(image, open_picture(path, contents)))
+            pixels, alpha = _deep(image, load_deep(image, open_picture(path, io.BytesIO(contents))))
             return picture_of(path, image, pixels, alpha, notes)
         if is_deep_otherwise(image):
             notes.append(f"{path} has 16 bits for each channel; only the upper 8 are kept.")
@@ -73,10 +72,11 @@ def _about_frames(path: Path, image: ImageFile.ImageFile, first_frame: bool) -> 
     Raises:
         PatchScalerError: if the file is an animation and not only its first frame is wanted.
     """
-    frames = getattr(image, "n_frames", 1)
+    animated = image.format in ANIMATED
+    frames = len(frame_numbers(image)) if animated else getattr(image, "n_frames", 1)
     if frames == 1:
         return []
-    if image.format in ANIMATED:
+    if animated:
         if first_frame:
             return []
         raise PatchScalerError(

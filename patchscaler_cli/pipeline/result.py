@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -71,6 +72,21 @@ class UpscaleResult:
         return _as_image(self.coarse)
 
 
+def together(results: Sequence[UpscaleResult]) -> UpscaleResult:
+    """Results of pictures of one size with the same settings as one: the last, with the work and time of all."""
+    groups = tuple(
+        replace(same[0], patches=sum(group.patches for group in same))
+        for same in zip(*(result.groups for result in results), strict=True)
+    )
+    return replace(
+        results[-1],
+        groups=groups,
+        patches=sum(result.patches for result in results),
+        network_evaluations=sum(result.network_evaluations for result in results),
+        seconds={stage: sum(result.seconds[stage] for result in results) for stage in results[-1].seconds},
+    )
+
+
 def _as_image(pixels: npt.NDArray[Any]) -> Image:
     from PIL import Image as PillowImage
 
@@ -104,3 +120,10 @@ class UpscalePlan:
     patches: int
     most_network_evaluations: int
     memory_bytes: int
+
+    def repeated(self, times: int) -> UpscalePlan:
+        """The plan of so many pictures of this size, one after the other."""
+        return replace(
+            self, tiles=self.tiles * times, patches=self.patches * times,
+            most_network_evaluations=self.most_network_evaluations * times,
+        )  # fmt: skip

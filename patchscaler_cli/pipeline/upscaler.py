@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from patchscaler_cli.errors import UsageError
 from patchscaler_cli.models.memory_file import load_memory
 from patchscaler_cli.models.patchscaler import PatchScalerModel
 from patchscaler_cli.models.placement import place
@@ -24,7 +23,7 @@ from patchscaler_cli.pipeline.pixels import AnyArray, as_array
 from patchscaler_cli.pipeline.result import GroupReport, UpscalePlan, UpscaleResult
 from patchscaler_cli.pipeline.settings import NoProgress, Progress, UpscaleSettings
 from patchscaler_cli.sampling.groups import GroupLadder
-from patchscaler_cli.store.finding import find_weights
+from patchscaler_cli.store.finding import find_weights, refuse_both
 from patchscaler_cli.store.progress import DownloadProgress
 
 if TYPE_CHECKING:
@@ -96,8 +95,7 @@ class Upscaler:
             UsageError: if a name is unknown, both names are given, or the device is not there.
             PatchScalerError: if the weights file cannot be had or used.
         """
-        if model is not None and weights is not None:
-            raise UsageError("Give only one of --model and --weights: both say which weights are used.")
+        refuse_both(model, weights)
         choose_dtype(dtype, choose_device(device))  # refuse these before reading the file
         if weights is not None:
             path = Path(weights)

@@ -57,6 +57,12 @@ def check(model: Model) -> FileState:
     return FileState.MATCHES if model.matches(found.path) else FileState.DIFFERS
 
 
+def refuse_both(model: str | None, weights: Path | str | None) -> None:
+    """Raises UsageError if weights are named twice: as a model's and as a file."""
+    if model is not None and weights is not None:
+        raise UsageError("Give only one of --model and --weights: both say which weights are used.")
+
+
 def find_weights(
     name: str,
     *,
