@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from patchscaler_cli.tiling.blending import add_patch, window
-from patchscaler_cli.tiling.grid import PatchGrid, reflected, tiles
+from patchscaler_cli.tiling.blending import add_patch, windows
+from patchscaler_cli.tiling.grid import PatchGrid, WrappedAxis, reflected, tiles
 from patchscaler_cli.tiling.noise import position_noise
 
 lengths = st.integers(1, 200)
@@ -48,11 +48,17 @@ def test_reflection_is_that_of_numpy(length: int, start: int, stop: int) -> None
 @given(st.integers(1, 8), st.integers(2, 64), st.data())
 def test_windows_sum_to_one_everywhere(count: int, size: int, data: st.DataObject) -> None:
     overlap = data.draw(st.integers(0, size // 2))
-    step = size - overlap
-    total = np.zeros(step * (count - 1) + size, np.float32)
-    for index in range(count):
-        total[index * step : index * step + size] += window(index, count, size, overlap)
+    starts = np.arange(count) * (size - overlap)
+    total = np.zeros(starts[-1] + size, np.float32)
+    for start, weights in zip(starts, windows(starts, size, overlap), strict=True):
+        total[start : start + size] += weights
     assert np.allclose(total, 1, atol=1e-6)
+
+
+def test_a_patch_without_a_neighbour_has_no_ramp_and_two_share_a_linear_one() -> None:
+    first, last = windows(np.array([0, 12]), 16, 4)
+    assert first.tolist() == [1] * 12 + [0.875, 0.625, 0.375, 0.125]
+    assert last.tolist() == [0.125, 0.375, 0.625, 0.875] + [1] * 12
 
 
 @given(st.integers(1, 4), st.integers(1, 4))
@@ -62,11 +68,41 @@ def test_blending_patches_of_one_picture_gives_that_picture(rows: int, columns: 
     step = size - overlap
     picture = np.random.default_rng(0).random((3, step * (rows - 1) + size, step * (columns - 1) + size), np.float32)
     canvas = np.zeros_like(picture)
+    row_windows, column_windows = (windows(np.arange(n) * step, size, overlap) for n in (rows, columns))
     for r in range(rows):
         for c in range(columns):
             place = (slice(None), slice(r * step, r * step + size), slice(c * step, c * step + size))
-            add_patch(canvas[place], picture[place], (r, rows), (c, columns), overlap)
+            add_patch(canvas[place], picture[place], row_windows[r], column_windows[c])
     assert np.allclose(canvas, picture, atol=1e-6)
+
+
+@given(lengths, st.integers(0, 12))
+def test_wrapped_patches_come_again_after_a_period(length: int, around: int) -> None:
+    axis = WrappedAxis(length, 16, 2, around)
+    places = axis.starts - axis.origin
+    needed = np.arange(-around, length + around)
+    weights = windows(axis.starts, 16, 2)
+    by_place = {int(place): row for place, row in zip(places, weights, strict=True)}
+    for position in needed:
+        here = {
+            place - position: row[position - place] for place, row in by_place.items() if 0 <= position - place < 16
+        }
+        there = position + length
+        beyond = {place - there: row[there - place] for place, row in by_place.items() if 0 <= there - place < 16}
+        assert here, "every position is covered"
+        if there < length + around:
+            assert beyond.keys() == here.keys()
+            assert all(np.isclose(beyond[offset], weight) for offset, weight in here.items())
+    steps = np.diff(places)
+    assert (steps >= 1).all()
+    assert (steps <= 14).all()
+
+
+@given(lengths, st.integers(-300, 300))
+def test_wrapped_pixels_are_those_one_period_away(length: int, start: int) -> None:
+    axis = WrappedAxis(length, 16, 2, 5)
+    assert axis.pixels(axis.origin, axis.origin + length).tolist() == list(range(length))
+    assert np.array_equal(axis.pixels(start, start + 20), axis.pixels(start + length, start + length + 20))
 
 
 def _noise(seed: int, top: int, left: int, size: int) -> torch.Tensor:
@@ -78,6 +114,15 @@ def _noise(seed: int, top: int, left: int, size: int) -> torch.Tensor:
 def test_overlapping_patches_share_their_noise(seed: int, top: int, left: int) -> None:
     first, second = _noise(seed, top, left, 16), _noise(seed, top + 5, left + 3, 16)
     assert torch.equal(first[:, 5:, 3:], second[:, :-5, :-3])
+
+
+@given(st.integers(-200, 200), st.integers(16, 90), st.integers(16, 90))
+@settings(max_examples=30)
+def test_noise_with_a_period_comes_again_after_it(top: int, rows: int, columns: int) -> None:
+    corner, other = torch.tensor([top]), torch.tensor([-top])
+    here = position_noise(3, corner, other, 16, (rows, columns))
+    assert torch.equal(here, position_noise(3, corner + rows, other - 2 * columns, 16, (rows, columns)))
+    assert not torch.equal(here, position_noise(3, corner + 1, other, 16, (rows, columns)))
 
 
 def test_noise_is_standard_normal_in_space_and_across_channels() -> None:

@@ -44,6 +44,15 @@ Recursive = Annotated[
     bool, typer.Option("--recursive", "-r", help="Go into the folders' folders too, and keep their tree.")
 ]
 
+Wrap = Annotated[
+    bool,
+    typer.Option(
+        "--wrap",
+        help="For textures that are laid like tiles: the left side continues the right one and the top the bottom, and "
+        "the result fits to itself without a seam, too.",
+    ),
+]
+
 # ---- the output file --------------------------------------------------------------------------------------------------
 
 _file = "Output file"

@@ -36,6 +36,7 @@ def upscale(
     output: opt.Output = None,
     overwrite: opt.Overwrite = False,
     recursive: opt.Recursive = False,
+    wrap: opt.Wrap = False,
     format: opt.Format = None,
     quality: opt.Quality = None,
     lossless: opt.Lossless = False,
@@ -76,7 +77,7 @@ def upscale(
     # Whatever can be refused is refused before the model is loaded: the options, then the inputs, then the outputs.
     settings = UpscaleSettings(
         scale=scale, width=width, height=height, long_edge=long_edge, steps=steps, groups=groups, fidelity=fidelity,
-        coarse_only=coarse_only, texture=not no_texture, tile=tile, batch_size=batch_size, seed=seed,
+        coarse_only=coarse_only, texture=not no_texture, wrap=wrap, tile=tile, batch_size=batch_size, seed=seed,
     )  # fmt: skip
     _check_device(device)
     refuse_both(model, weights)

@@ -151,7 +151,7 @@ def _read(work: Work, orders: Orders) -> _Read:
     try:
         if orders.skip_existing and os.path.lexists(work.target):
             return _Read(replace(outcome, skipped=True))
-        picture = read_picture_or_animation(work.source, first_frame=orders.first_frame)
+        picture = read_picture_or_animation(work.source, first_frame=orders.first_frame, wraps=orders.settings.wrap)
         frames = len(picture.timing.durations) if isinstance(picture, Animation) else 1
         size, animated = (picture.width, picture.height), frames > 1
         outcome = replace(outcome, size=size, new_size=orders.settings.output_size(*size), frames=frames)
@@ -220,6 +220,8 @@ def provenance(upscaler: Upscaler, settings: UpscaleSettings, outcome: Outcome) 
         f"model {upscaler.model_name}",
         "{}x{} from {}x{}".format(*outcome.new_size, *outcome.size),
     ]
+    if settings.wrap:
+        words.append("wrap")
     if settings.coarse_only:
         words.append("coarse only")
     else:

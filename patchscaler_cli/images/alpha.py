@@ -8,23 +8,31 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
-from patchscaler_cli.images.depth import quantised, resized, strips, unit, white_of
+from patchscaler_cli.images.depth import quantised, resized, strips, unit, white_of, wrapped
+
+_LANCZOS_SUPPORT = 3
+_BLED_AROUND = 32
+"""Pixels beyond its ends from which a picture that wraps takes colours: more than the network looks at from there."""
 
 Samples = npt.NDArray[np.unsignedinteger[Any]]
 """uint8 (0 to 255) or uint16 (0 to 65535)."""
 
 
-def resize_alpha(alpha: Samples, width: int, height: int) -> Samples:
+def resize_alpha(alpha: Samples, width: int, height: int, *, wraps: bool = False) -> Samples:
     """Enlarge opacity [H, W] to [height, width] by Lanczos without its ringing.
 
     Each pixel is held to the range of the 3x3 input pixels around it. Lanczos alone would dim opaque pixels and
-    tint transparent ones along every edge; so what is opaque or clear (0) all around stays exactly that.
+    tint transparent ones along every edge; so what is opaque or clear (0) all around stays exactly that. Beyond its
+    ends lies nothing, or if it `wraps` its other side.
     """
+    margin = _LANCZOS_SUPPORT if wraps else 0
+    box = (margin, margin, margin + alpha.shape[1], margin + alpha.shape[0])
+    alpha = wrapped(alpha, margin)
     # Pillow filters 16 bits only as floating point.
     image, size = Image.fromarray(alpha if alpha.dtype == np.uint8 else alpha.astype(np.float32)), (width, height)
-    resized = np.array(image.resize(size, Image.Resampling.LANCZOS))
-    lowest = np.asarray(image.filter(ImageFilter.MinFilter(3)).resize(size, Image.Resampling.NEAREST))
-    highest = np.asarray(image.filter(ImageFilter.MaxFilter(3)).resize(size, Image.Resampling.NEAREST))
+    resized = np.array(image.resize(size, Image.Resampling.LANCZOS, box))
+    lowest = np.asarray(image.filter(ImageFilter.MinFilter(3)).resize(size, Image.Resampling.NEAREST, box))
+    highest = np.asarray(image.filter(ImageFilter.MaxFilter(3)).resize(size, Image.Resampling.NEAREST, box))
     np.clip(resized, lowest, highest, out=resized)
     smooth: Samples = resized if alpha.dtype == np.uint8 else np.rint(resized, out=resized).astype(alpha.dtype)
     return smooth
@@ -48,15 +56,19 @@ def on_background(pixels: Samples, alpha: Samples, background: tuple[int, ...]) 
     return composite
 
 
-def bled(pixels: Samples, alpha: Samples) -> Samples:
+def bled(pixels: Samples, alpha: Samples, *, wraps: bool = False) -> Samples:
     """Colours [H, W, 3] or grey [H, W] continued under what is clear (alpha [H, W] 0), of the same depth.
 
     Files hold anything there, mostly black or white. Nobody sees it until the picture is enlarged: then it mixes with
-    the visible colours and makes a dark or light fringe. What is not wholly clear stays as it is.
+    the visible colours and makes a dark or light fringe. What is not wholly clear stays as it is. What is near the
+    end of a picture that `wraps` takes colours of its other side, too.
     """
     clear = alpha == 0
     if not clear.any() or clear.all():
         return pixels
+    if wraps:
+        inner = slice(_BLED_AROUND, -_BLED_AROUND)
+        return bled(wrapped(pixels, _BLED_AROUND), wrapped(alpha, _BLED_AROUND))[inner, inner]
     weight = unit(alpha)[..., None]
     colours = unit(pixels).reshape(*alpha.shape, -1)
     spread = quantised(_spread(colours * weight, weight)[clear], pixels.dtype)

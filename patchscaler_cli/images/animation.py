@@ -48,6 +48,7 @@ class Animation:
         timing: when the frames are shown; its durations say how many there are.
         has_alpha: the frames have alpha: all, if any pixel of one is not opaque.
         is_grey: no pixel of any frame has a colour.
+        wraps: the frames are a texture that is laid like tiles.
     """
 
     path: Path
@@ -56,6 +57,7 @@ class Animation:
     timing: Timing
     has_alpha: bool
     is_grey: bool
+    wraps: bool
     _contents: bytes = field(repr=False)
 
     @property
@@ -81,21 +83,21 @@ class Animation:
                 image.seek(number)
                 image.load()
                 pixels, alpha = split(image.convert("RGBA" if self.has_alpha else "RGB").convert(self.mode))
-                yield picture_of(self.path, image, pixels, alpha, [])
+                yield picture_of(self.path, image, pixels, alpha, [], wraps=self.wraps)
 
 
-def read_picture_or_animation(path: Path, *, first_frame: bool = False) -> Picture | Animation:
+def read_picture_or_animation(path: Path, *, first_frame: bool = False, wraps: bool = False) -> Picture | Animation:
     """Read a file of one picture, or of frames; with `first_frame` of these the first.
 
     Raises:
         PatchScalerError: as `read_picture` and `read_animation` do.
     """
     if not first_frame and read_header(path).frames > 1:
-        return read_animation(path)
-    return read_picture(path, first_frame=first_frame)
+        return read_animation(path, wraps=wraps)
+    return read_picture(path, first_frame=first_frame, wraps=wraps)
 
 
-def read_animation(path: Path) -> Animation:
+def read_animation(path: Path, *, wraps: bool = False) -> Animation:
     """Read an animated file: GIF, WebP, APNG or AVIF.
 
     Raises:
@@ -113,7 +115,7 @@ def read_animation(path: Path) -> Animation:
             is_grey = is_grey and _is_grey(image)
         timing = Timing(tuple(durations), _plays(image))
     width, height = upright_size(image)
-    return Animation(path, width, height, timing, has_alpha, is_grey, contents)
+    return Animation(path, width, height, timing, has_alpha, is_grey, wraps, contents)
 
 
 def _is_see_through(image: Image.Image) -> bool:

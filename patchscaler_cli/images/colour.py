@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from patchscaler_cli.images.depth import quantised, resized, strips, unit, white_of
+from patchscaler_cli.images.depth import quantised, resized, strips, unit, white_of, wrapped
 
 Floats = npt.NDArray[np.float32]
 _Curve = npt.NDArray[np.float64]
@@ -26,6 +26,7 @@ _SRGB_TO_XYZ = np.array(
 _KNOTS: _Curve = np.linspace(0, 1, 16385)
 """Where tone curves are sampled: close enough that what lies between is straight to 16 bits."""
 _SRGB_CURVE: _Curve = np.where(_KNOTS <= 0.04045, _KNOTS / 12.92, ((_KNOTS + 0.055) / 1.055) ** 2.4)
+_BICUBIC_SUPPORT = 2
 _SAME = 2 / 255
 """Profiles whose colours differ from sRGB's by less than this are sRGB, as some maker rounded it."""
 
@@ -72,19 +73,22 @@ class OwnColours:
         """In sRGB: [H, W, 3] in 0..1."""
         return self.profile.to_srgb(unit(self.pixels))
 
-    def enlarged(self, srgb: npt.NDArray[np.generic]) -> npt.NDArray[np.unsignedinteger]:
+    def enlarged(self, srgb: npt.NDArray[np.generic], *, wraps: bool = False) -> npt.NDArray[np.unsignedinteger]:
         """Upscaled sRGB [H', W', 3] back in the file's profile and depth, rounded once.
 
         What sRGB could not hold is enlarged apart, smoothly, and added: saturated colours come back as saturated,
-        and the low-pass picture is the file's own.
+        and the low-pass picture is the file's own. Beyond its ends lies its border again, or if it `wraps` its other
+        side.
         """
         height, width = srgb.shape[:2]
-        lost = self._lost()
+        lost, margin = self._lost(), _BICUBIC_SUPPORT if wraps else 0
+        if lost is not None:
+            lost = wrapped(lost, margin)
         enlarged = np.empty((height, width, 3), self.pixels.dtype)
         for rows in strips(height):
             own = self.profile.from_srgb(unit(srgb[rows]))
             if lost is not None:
-                own += _enlarged_rows(lost, rows, width, height)
+                own += _enlarged_rows(lost, rows, width, height, margin)
             enlarged[rows] = quantised(own, enlarged.dtype)
         return enlarged
 
@@ -94,10 +98,10 @@ class OwnColours:
         return lost if np.abs(lost).max() > 0.5 / white_of(self.pixels.dtype) else None
 
 
-def _enlarged_rows(small: Floats, rows: slice, width: int, height: int) -> Floats:
-    """Some rows of `small` [H, W, 3] enlarged to `width` x `height`."""
-    scale = small.shape[0] / height
-    box = (0, rows.start * scale, small.shape[1], rows.stop * scale)
+def _enlarged_rows(small: Floats, rows: slice, width: int, height: int, margin: int) -> Floats:
+    """Some rows of `small` [H, W, 3] enlarged to `width` x `height`, without the margin on its every side."""
+    scale = (small.shape[0] - 2 * margin) / height
+    box = (margin, margin + rows.start * scale, small.shape[1] - margin, margin + rows.stop * scale)
     return resized(small, width, rows.stop - rows.start, box, Image.Resampling.BICUBIC)
 
 

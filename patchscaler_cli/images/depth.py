@@ -44,6 +44,11 @@ def eight_bit(samples: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     return rounded
 
 
+def wrapped(samples: npt.NDArray[Any], margin: int) -> npt.NDArray[Any]:
+    """[H, W] or [H, W, C] with so many pixels on every side: those of the other side, as in a texture laid like tiles."""
+    return np.pad(samples, [(margin, margin)] * 2 + [(0, 0)] * (samples.ndim - 2), mode="wrap")
+
+
 def resized(
     values: npt.NDArray[np.float32],
     width: int,

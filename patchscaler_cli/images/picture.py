@@ -29,6 +29,7 @@ class Picture:
         warnings: sentences about what reading had to leave behind.
         own_colours: of a wide-gamut picture, its colours in the file's own profile and depth; `pixels` has them in
             sRGB. None where `pixels` are the file's own.
+        wraps: a texture that is laid like tiles: beyond its ends lies its other side.
     """
 
     pixels: Pixels
@@ -36,6 +37,7 @@ class Picture:
     metadata: Metadata = field(default_factory=Metadata)
     warnings: tuple[str, ...] = ()
     own_colours: OwnColours | None = None
+    wraps: bool = False
 
     @property
     def width(self) -> int:
@@ -65,9 +67,10 @@ class Picture:
             pixels: [H', W', 3] in the dtype of this picture's `pixels`.
         """
         height, width = pixels.shape[:2]
-        alpha = None if self.alpha is None else resize_alpha(self.alpha, width, height)
+        alpha = None if self.alpha is None else resize_alpha(self.alpha, width, height, wraps=self.wraps)
         if self.own_colours is not None:
-            return replace(self, pixels=self.own_colours.enlarged(pixels), alpha=alpha, own_colours=None)
+            own = self.own_colours.enlarged(pixels, wraps=self.wraps)
+            return replace(self, pixels=own, alpha=alpha, own_colours=None)
         colours = pixels.astype(self.pixels.dtype, copy=False)
         return replace(self, pixels=_grey(colours) if self.pixels.ndim == 2 else colours, alpha=alpha)
 

@@ -23,7 +23,7 @@ _GREY_MODES = frozenset({"1", "L", "LA", "La"})
 _RGB_MODES = frozenset({"RGB", "RGBA", "RGBa", "RGBX", "P", "PA"})
 
 
-def read_picture(path: Path, *, first_frame: bool = False) -> Picture:
+def read_picture(path: Path, *, first_frame: bool = False, wraps: bool = False) -> Picture:
     """Read a picture file, turned upright.
 
     Grey and black-and-white become grey [H, W], everything else RGB [H, W, 3], of 8 or 16 bits as the file has them.
@@ -32,6 +32,7 @@ def read_picture(path: Path, *, first_frame: bool = False) -> Picture:
     Args:
         path: the file.
         first_frame: of an animation, take the first frame; see `read_animation` for all.
+        wraps: it is a texture that is laid like tiles.
 
     Raises:
         PatchScalerError: if the file is missing, a folder, empty, unreadable, no picture, damaged, an animation
@@ -49,7 +50,7 @@ def read_picture(path: Path, *, first_frame: bool = False) -> Picture:
             )
         if is_deep_colour(image):
             pixels, alpha = _deep(image, load_deep(image, open_picture(path, io.BytesIO(contents))))
-            return picture_of(path, image, pixels, alpha, notes)
+            return picture_of(path, image, pixels, alpha, notes, wraps=wraps)
         if is_deep_otherwise(image):
             notes.append(f"{path} has 16 bits for each channel; only the upper 8 are kept.")
         if image.info.get("bit_depth", 8) > 8:  # of a HEIC
@@ -62,8 +63,8 @@ def read_picture(path: Path, *, first_frame: bool = False) -> Picture:
         )
     if image.mode.startswith("I;16"):
         grey = np.asarray(image).astype(np.uint16)
-        return picture_of(path, image, grey, _keyed_alpha(grey[..., None], image), notes)
-    return picture_of(path, image, *_samples(path, image, notes), notes)
+        return picture_of(path, image, grey, _keyed_alpha(grey[..., None], image), notes, wraps=wraps)
+    return picture_of(path, image, *_samples(path, image, notes), notes, wraps=wraps)
 
 
 def _about_frames(path: Path, image: ImageFile.ImageFile, first_frame: bool) -> list[str]:
@@ -88,7 +89,9 @@ def _about_frames(path: Path, image: ImageFile.ImageFile, first_frame: bool) -> 
     return [f"{path} has {frames} pages; only the first is upscaled."]
 
 
-def picture_of(path: Path, image: Image.Image, pixels: Samples, alpha: Samples | None, notes: list[str]) -> Picture:
+def picture_of(
+    path: Path, image: Image.Image, pixels: Samples, alpha: Samples | None, notes: list[str], *, wraps: bool = False
+) -> Picture:
     """The picture of decoded samples, with what the file holds beside them.
 
     Args:
@@ -97,6 +100,7 @@ def picture_of(path: Path, image: Image.Image, pixels: Samples, alpha: Samples |
         pixels: its colours [H, W, 3] or grey [H, W], not yet upright.
         alpha: [H, W] in the same depth, or None.
         notes: sentences about what was left behind.
+        wraps: it is a texture that is laid like tiles.
     """
     notes = list(notes)
     exif, orientation = None, 1
@@ -108,14 +112,14 @@ def picture_of(path: Path, image: Image.Image, pixels: Samples, alpha: Samples |
     pixels = cast("Samples", upright(pixels, orientation))
     if alpha is not None:
         alpha = cast("Samples", upright(alpha, orientation))
-        pixels = bled(pixels, alpha)
+        pixels = bled(pixels, alpha, wraps=wraps)
     icc_profile = image.info.get("icc_profile") or None
     metadata = Metadata(exif, icc_profile, dpi_to_keep(image), xmp_to_keep(image))
     profile = matrix_profile(icc_profile) if pixels.ndim == 3 else None
     if profile is None:
-        return Picture(pixels, alpha, metadata, tuple(notes))
+        return Picture(pixels, alpha, metadata, tuple(notes), wraps=wraps)
     own = OwnColours(profile, pixels)
-    return Picture(own.for_network(), alpha, metadata, tuple(notes), own)
+    return Picture(own.for_network(), alpha, metadata, tuple(notes), own, wraps)
 
 
 def _deep(

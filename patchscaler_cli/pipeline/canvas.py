@@ -33,33 +33,40 @@ class Canvas:
         pixels: [height, width, 3] of `dtype`; whole after the last rows were added.
     """
 
-    def __init__(self, source: tuple[int, int], size: tuple[int, int], dtype: np.dtype[Any]) -> None:
+    def __init__(self, source: tuple[int, int], size: tuple[int, int], dtype: np.dtype[Any], margin: int = 0) -> None:
         """Prepare for rows of a picture.
 
         Args:
             source: height and width of the picture that will be added.
             size: height and width to keep it at: not more than the source's.
             dtype: uint8, uint16, or float32 for 0..1.
+            margin: pixels on every side of the picture that will be added too: what it continues with.
         """
-        self._source, self._size = source, size
+        self._source, self._size, self._margin = source, size, margin
         self.pixels = new_array((*size, 3), dtype)
-        self._window = RowWindow(3, source[1])
+        self._window = RowWindow(3, source[1] + 2 * margin)
         self._done = 0  # output rows that are kept
+        self._added = 0  # rows of the source, with its margins
 
     def add(self, rows: Rows) -> None:
-        """Add the next rows [3, n, source width], in [-1, 1]."""
+        """Add the next rows [3, n, source width and margins], in [-1, 1]."""
+        (height, width), margin = self._source, self._margin
+        self._added += rows.shape[1]
         if self._size == self._source:
-            self.pixels[self._done : self._done + rows.shape[1]] = from_network(rows, self.pixels.dtype)
-            self._done += rows.shape[1]
+            top = margin - (self._added - rows.shape[1])
+            kept = rows[:, max(top, 0) : max(top + height, 0), margin : margin + width]
+            self.pixels[self._done : self._done + kept.shape[1]] = from_network(kept, self.pixels.dtype)
+            self._done += kept.shape[1]
             return
         self._window.append(rows)
-        factor = self._source[0] / self._size[0]
+        factor = height / self._size[0]
         reach = LANCZOS_SUPPORT * factor + 1
-        ready = self._size[0] if self._window.stop == self._source[0] else int((self._window.stop - reach) / factor)
+        whole = self._added == height + 2 * margin
+        ready = self._size[0] if whole else int((self._added - margin - reach) / factor)
         if ready > self._done:
             self.pixels[self._done : ready] = from_network(self._reduce(self._done, ready, factor), self.pixels.dtype)
             self._done = ready
-            self._window.drop(max(0, int(ready * factor - reach)))
+            self._window.drop(max(0, int(margin + ready * factor - reach)))
 
     def _reduce(self, top: int, bottom: int, factor: float) -> Rows:
         """Output rows `top` to `bottom` by antialiased Lanczos, without rounding to 8 bits."""
@@ -67,7 +74,8 @@ class Canvas:
 
         base = self._window.start
         held = self._window.view(base, self._window.stop)
-        box = (0.0, top * factor - base, float(self._source[1]), min(bottom * factor - base, held.shape[1]))
+        first, last = (self._margin + row * factor - base for row in (top, bottom))
+        box = (float(self._margin), first, float(self._margin + self._source[1]), min(last, held.shape[1]))
         size = (self._size[1], bottom - top)
         planes = [Image.fromarray(plane).resize(size, Image.Resampling.LANCZOS, box) for plane in held]
         return np.stack([np.asarray(plane) for plane in planes])

@@ -10,7 +10,7 @@ import torch
 from patchscaler_cli.models.coarse import CoarseModel
 from patchscaler_cli.pipeline.colour import REACH, enlarged_low_pass, reduced
 from patchscaler_cli.pipeline.pixels import AnyArray, to_network
-from patchscaler_cli.tiling.grid import reflected, tiles
+from patchscaler_cli.tiling.grid import PatchGrid, tiles
 from patchscaler_cli.tiling.rows import Rows, RowWindow
 
 
@@ -18,9 +18,10 @@ class CoarseStage:
     """The coarse image of one picture, made from the top down as it is asked for.
 
     Every tile is given a halo as wide as the model's receptive field, of real pixels where there are any and of
-    reflected ones only beyond the picture's true border, so the result does not depend on the tiles.
+    continued ones only beyond the picture's true border, so the result does not depend on the tiles.
 
     Attributes:
+        extent: LR rows and columns that are restored: the grid's.
         rows: window on the coarse image [3, 4 * extent height, 4 * extent width], about [-1, 1]; finished down to
             `finished` LR rows.
         confidence: the confidence map [extent height, extent width] in (0, 1), valid as far down as rows are made.
@@ -31,7 +32,7 @@ class CoarseStage:
         self,
         model: CoarseModel,
         picture: AnyArray,
-        extent: tuple[int, int],
+        grid: PatchGrid,
         tile: int,
         device: torch.device,
         advance: Callable[[int], None] = lambda tiles: None,
@@ -41,11 +42,12 @@ class CoarseStage:
         Args:
             model: on `device`, in the dtype to compute in.
             picture: the LR picture [h, w, 3]: uint8, uint16, or float32 in 0..1.
-            extent: LR rows and columns to restore, at least h and w; beyond the picture it is continued by reflection.
+            grid: says how far beyond the picture to restore, and how it is continued there.
             tile: side of a tile in LR pixels.
             advance: called with 1 after every tile.
         """
-        self.model, self.picture, self.extent, self.tile = model, picture, extent, tile
+        self.model, self.picture, self.grid, self.tile = model, picture, grid, tile
+        self.extent = extent = grid.extent
         self.device, self.advance, self.scale = device, advance, model.config.scale
         self.rows = RowWindow(3, extent[1] * self.scale)
         self.confidence = np.empty(extent, np.float32)
@@ -80,9 +82,9 @@ class CoarseStage:
         self._difference.append(self._cut(top, bottom, 0, self.extent[1]) - reduced(image, scale))
 
     def _cut(self, top: int, bottom: int, left: int, right: int) -> Rows:
-        """A rectangle of the LR picture continued by reflection [3, bottom - top, right - left], in [-1, 1]."""
-        rows = reflected(top, bottom, self.picture.shape[0])
-        columns = reflected(left, right, self.picture.shape[1])
+        """A rectangle of the continued LR picture [3, bottom - top, right - left], in [-1, 1]."""
+        rows = self.grid.vertical.pixels(top, bottom)
+        columns = self.grid.horizontal.pixels(left, right)
         return to_network(self.picture[rows[:, None], columns[None]])
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from patchscaler_cli.models.patchscaler import PatchScalerModel
 from patchscaler_cli.sampling.grouped import PatchInputs, sample_groups
 from patchscaler_cli.sampling.groups import GroupLadder
-from patchscaler_cli.tiling.blending import add_patch
+from patchscaler_cli.tiling.blending import add_patch, windows
 from patchscaler_cli.tiling.grid import PatchGrid
 from patchscaler_cli.tiling.noise import position_noise
 from patchscaler_cli.tiling.rows import RowWindow
@@ -57,6 +57,10 @@ class DiffusionStage:
         self.seed, self.batch_size, self.texture, self.advance = seed, batch_size, texture, advance
         self.scale = model.config.coarse.scale
         self.size = model.config.patch_dit.patch
+        overlap = grid.overlap * self.scale
+        self._row_windows = windows(grid.tops * self.scale, self.size, overlap)
+        self._column_windows = windows(grid.lefts * self.scale, self.size, overlap)
+        self._period = (grid.height * self.scale, grid.width * self.scale) if grid.wraps else None
         self.rows = RowWindow(3, grid.extent[1] * self.scale)
         self.network_evaluations = 0
         self.seconds_retrieving = 0.0
@@ -72,7 +76,9 @@ class DiffusionStage:
         """
         steps = np.array([group.steps for group in self.ladder.groups])
         self.advance(int((steps[patch_groups] == 0).sum()))  # those never come up in the loop
-        bottom = (int(self.grid.tops[first + len(patch_groups) - 1]) + self.grid.size) * self.scale
+        last = first + len(patch_groups)
+        end = self.grid.extent[0] if last == self.grid.rows else int(self.grid.tops[last - 1]) + self.grid.size
+        bottom = end * self.scale
         missing = bottom - self.rows.stop
         self.rows.append(np.zeros((3, missing, self.grid.extent[1] * self.scale), np.float32))
         offset = first * self.grid.columns  # patches are numbered row by row over the whole grid
@@ -86,7 +92,7 @@ class DiffusionStage:
         )
 
     def _corners(self, patches: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """First HR row and column of patches by their numbers."""
+        """First HR row and column of patches in the extent, by their numbers."""
         rows, columns = np.divmod(patches, self.grid.columns)
         return self.grid.tops[rows] * self.scale, self.grid.lefts[columns] * self.scale
 
@@ -99,7 +105,8 @@ class DiffusionStage:
         ]
         coarse = torch.from_numpy(np.stack(cut)).to(self.device)
         where = torch.from_numpy(np.stack((tops, lefts))).to(self.device)
-        noise = position_noise(self.seed, where[0], where[1], self.size)
+        top, left = (place * self.scale for place in self.grid.origin)
+        noise = position_noise(self.seed, where[0] - top, where[1] - left, self.size, self._period)
         return PatchInputs(coarse, noise, self._prompt(coarse) if self.texture else None)
 
     def _prompt(self, coarse: Tensor) -> Tensor:
@@ -112,11 +119,10 @@ class DiffusionStage:
     def _blend(self, patches: npt.NDArray[np.int64], residual: Tensor) -> None:
         refined = residual.cpu().numpy()
         begin = time.perf_counter()
-        overlap = self.grid.overlap * self.scale
         tops, lefts = self._corners(patches)
         for patch, top, left, pixels in zip(patches, tops, lefts, refined, strict=True):
             row, column = divmod(int(patch), self.grid.columns)
             target = self.rows.view(int(top), int(top) + self.size)[:, :, left : left + self.size]
-            add_patch(target, pixels, (row, self.grid.rows), (column, self.grid.columns), overlap)
+            add_patch(target, pixels, self._row_windows[row], self._column_windows[column])
         self.advance(len(patches))
         self.seconds_blending += time.perf_counter() - begin

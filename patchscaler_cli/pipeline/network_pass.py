@@ -31,13 +31,16 @@ from patchscaler_cli.tiling.rows import Rows, RowWindow
 BAND_PIXELS = 2**21
 """HR pixels of a band, about: enough patches to fill batches, few enough rows to hold."""
 
+WRAP_MARGIN = 4
+"""LR pixels around a wrapping picture that are made too, for a canvas that reduces it: Lanczos looks beyond its ends."""
+
 
 @dataclass(frozen=True)
 class Strip:
     """Finished rows of a picture, from the top down.
 
     Attributes:
-        refined: the result [3, n, W] in [-1, 1], not clipped.
+        refined: the result [3, n, W] in [-1, 1], not clipped; with `NetworkPass.margin` pixels on every side of it.
         coarse: the coarse image's same rows.
     """
 
@@ -50,6 +53,7 @@ class NetworkPass:
 
     Attributes:
         grid: the patches.
+        margin: HR pixels around the picture that its strips have too: what it continues with where it wraps, else none.
         confidence: the confidence map [h, w] in (0, 1); whole after the last strip.
         patch_groups: group of every patch [rows, columns]; whole after the last strip.
         network_evaluations: of the Patch-DiT so far.
@@ -70,12 +74,13 @@ class NetworkPass:
         """Prepare for an LR picture [h, w, 3]: uint8, uint16, or float32 in 0..1."""
         self._height, self._width = picture.shape[:2]
         self._scale = model.config.coarse.scale
-        self.grid = patch_grid(model, self._height, self._width)
+        self.grid = patch_grid(model, self._height, self._width, settings.wrap)
+        self.margin = WRAP_MARGIN * self._scale if settings.wrap else 0
         self._settings, self._ladder, self._fidelity, self._progress = settings, ladder, fidelity, progress
         self.patch_groups = np.zeros((self.grid.rows, self.grid.columns), np.int64)
         self.seconds = dict.fromkeys(("coarse", "retrieve", "diffuse", "blend"), 0.0)
         self._coarse = CoarseStage(
-            model.coarse, picture, self.grid.extent, settings.tile, device, lambda n: progress.advance("coarse", n)
+            model.coarse, picture, self.grid, settings.tile, device, lambda n: progress.advance("coarse", n)
         )
         self._diffusion = DiffusionStage(
             model, device, self._coarse.rows, self.grid, ladder,
@@ -86,7 +91,8 @@ class NetworkPass:
 
     @property
     def confidence(self) -> npt.NDArray[np.float32]:
-        return self._coarse.confidence[: self._height, : self._width]
+        top, left = self.grid.origin
+        return self._coarse.confidence[top : top + self._height, left : left + self._width]
 
     @property
     def network_evaluations(self) -> int:
@@ -102,7 +108,7 @@ class NetworkPass:
         given = 0  # LR rows that went out
         for first in range(0, grid.rows, per_band):
             last = min(first + per_band, grid.rows)
-            bottom = int(grid.tops[last - 1]) + grid.size
+            bottom = height if last == grid.rows else int(grid.tops[last - 1]) + grid.size
             complete = height if last == grid.rows else int(grid.tops[last])  # no later patch reaches above this
             with self._timed("coarse"):
                 self._coarse.finish(bottom)
@@ -145,8 +151,12 @@ class NetworkPass:
                 self._diffusion.rows.drop(bottom * scale)
                 self._drift.drop(max(bottom - REACH, 0))
         self._coarse.rows.drop(bottom * scale)
-        rows = max(0, min(bottom, self._height) - top) * scale
-        inside = (slice(None), slice(rows), slice(self._width * scale))
+        first, left = (place * scale - self.margin for place in self.grid.origin)  # of what is wanted
+        last, right = (
+            end * scale + self.margin for end in (self.grid.origin[0] + self._height, self.grid.origin[1] + self._width)
+        )
+        rows = slice(max(first - top * scale, 0), max(last - top * scale, 0))
+        inside = (slice(None), rows, slice(left, right))
         return Strip(refined[inside], coarse[inside])
 
     def _fade(self, top: int, bottom: int) -> Rows:
@@ -154,6 +164,8 @@ class NetworkPass:
 
         It fades in over one LR pixel: a patch's outermost pixels are its weakest (their residual is twice the others').
         """
+        if self.grid.wraps:  # there is no border
+            return np.ones((bottom - top, 1), np.float32)
         width = self._scale
         rows = border_fade(top, bottom, self._height * self._scale, width)
         columns = border_fade(0, self.grid.extent[1] * self._scale, self._width * self._scale, width)
@@ -167,6 +179,8 @@ class NetworkPass:
         self.seconds[stage] += time.perf_counter() - begin
 
 
-def patch_grid(model: PatchScalerModel, height: int, width: int) -> PatchGrid:
+def patch_grid(model: PatchScalerModel, height: int, width: int, wrap: bool = False) -> PatchGrid:
     """The patches of an LR picture of that size."""
-    return PatchGrid(height, width, model.config.patch_dit.patch // model.config.coarse.scale)
+    size = model.config.patch_dit.patch // model.config.coarse.scale
+    # Beyond the picture's ends: the margin itself, and how far the colour hold reaches.
+    return PatchGrid(height, width, size, wrap=WRAP_MARGIN + REACH if wrap else None)

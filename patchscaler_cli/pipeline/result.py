@@ -30,7 +30,8 @@ class UpscaleResult:
         pixels: the result [H, W, 3] in the depth that came in: uint8 (0..255), uint16 (0..65535) or float32 (0..1).
         kept_coarse: the coarse model's image at the same size and depth; None if it was not kept (see `coarse`).
         confidence: the confidence map [h, w] of the (first) LR image, float32 in (0, 1).
-        patch_groups: group of every patch of the patch grid [rows, columns], int64; 0 is the easiest.
+        patch_groups: group of every patch of the patch grid [rows, columns], int64; 0 is the easiest. (A picture that
+            wraps has patches beyond its ends, too.)
         groups: the groups' settings and patch counts, easiest first; empty with `coarse_only`.
         patches: patches on the grid.
         network_evaluations: how many times a patch went through the Patch-DiT.
@@ -78,12 +79,13 @@ def together(results: Sequence[UpscaleResult]) -> UpscaleResult:
         replace(same[0], patches=sum(group.patches for group in same))
         for same in zip(*(result.groups for result in results), strict=True)
     )
+    stages = dict.fromkeys(stage for result in results for stage in result.seconds)
     return replace(
         results[-1],
         groups=groups,
         patches=sum(result.patches for result in results),
         network_evaluations=sum(result.network_evaluations for result in results),
-        seconds={stage: sum(result.seconds[stage] for result in results) for stage in results[-1].seconds},
+        seconds={stage: sum(result.seconds.get(stage, 0.0) for result in results) for stage in stages},
     )
 
 

@@ -26,6 +26,8 @@ class UpscaleSettings:
         fidelity: 1 is the coarse image, 0 the whole refinement.
         coarse_only: leave the diffusion out.
         texture: use the texture prompt.
+        wrap: the picture is a texture that is laid like tiles: its left side continues its right one and its top its
+            bottom, and so will the result's.
         tile: side of a tile in LR pixels; costs memory, never changes the result.
         batch_size: patches that go through the network together; costs memory, never changes the result.
         seed: of the sampling noise.
@@ -40,6 +42,7 @@ class UpscaleSettings:
     fidelity: float | None = None
     coarse_only: bool = False
     texture: bool = True
+    wrap: bool = False
     tile: int = 256
     batch_size: int = 32
     seed: int = 0

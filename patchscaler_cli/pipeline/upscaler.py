@@ -131,7 +131,7 @@ class Upscaler:
         config, tiles, patches, kept = self._model.config.coarse, 0, 0, 0
         sizes = _sizes(height, width, out_height, out_width)
         for (rows, columns), target in pairwise([(height, width), *sizes]):
-            grid = patch_grid(self._model, rows, columns)
+            grid = patch_grid(self._model, rows, columns, settings.wrap)
             tiles += tile_count(grid.extent, settings.tile)
             patches += grid.rows * grid.columns
             kept += target[0] * target[1] * 3 * (4 if target != sizes[-1] else 1) + rows * columns * 3
@@ -181,8 +181,8 @@ class Upscaler:
                 self._model, self._device, picture, settings, ladder, fidelity, settings.seed + number, progress
             )
             source = (picture.shape[0] * 4, picture.shape[1] * 4)
-            refined = Canvas(source, size, dtype if last else np.dtype(np.float32))
-            coarse = Canvas(source, size, dtype) if last and keep_coarse else None
+            refined = Canvas(source, size, dtype if last else np.dtype(np.float32), one.margin)
+            coarse = Canvas(source, size, dtype, one.margin) if last and keep_coarse else None
             for strip in one.strips():
                 begin = time.perf_counter()
                 refined.add(strip.refined)

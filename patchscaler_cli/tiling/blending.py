@@ -6,28 +6,27 @@ import numpy as np
 import numpy.typing as npt
 
 
-def window(index: int, count: int, size: int, overlap: int) -> npt.NDArray[np.float32]:
-    """The weight of each pixel along one axis of a patch.
+def windows(starts: npt.NDArray[np.int64], size: int, overlap: int) -> npt.NDArray[np.float32]:
+    """The weights of all patches along one axis.
 
-    Linear ramps over the overlaps, centred on pixels; no ramp at the ends of the axis. In an overlap of o pixels, pixel
-    i weighs (i + 1/2) / o in the one patch and 1 minus that in the other.
+    Linear ramps at both ends of a patch, centred on pixels, divided by what all patches weigh at a pixel. So in an
+    overlap of `overlap` pixels, pixel i weighs (i + 1/2) / overlap in the one patch and 1 minus that in the other; and
+    there is no ramp at the ends of the axis, where a patch has no neighbour.
 
     Args:
-        index: which patch along the axis, 0 to `count` - 1.
-        count: patches along the axis.
+        starts: first position of every patch [n], rising.
         size: pixels of a patch along the axis.
-        overlap: pixels that neighbours share, at most half of `size`.
+        overlap: pixels of a ramp; neighbours share so many or more.
 
     Returns:
-        Weights [size] in (0, 1]; over all patches of the axis they sum to one at every pixel.
+        Weights [n, size] in (0, 1]; over all patches of the axis they sum to one at every pixel.
     """
-    weights = np.ones(size, np.float32)
-    ramp = ((np.arange(overlap) + 0.5) / max(overlap, 1)).astype(np.float32)
-    if overlap and index > 0:
-        weights[:overlap] = ramp
-    if overlap and index < count - 1:
-        weights[size - overlap :] = 1 - ramp
-    return weights
+    ramp = (np.arange(size) + 0.5) / max(overlap, 1)
+    weights = np.minimum(1, np.minimum(ramp, ramp[::-1])) if overlap else np.ones(size)
+    places = starts[:, None] - starts[0] + np.arange(size)
+    total = np.bincount(places.ravel(), np.tile(weights, len(starts)))
+    shares: npt.NDArray[np.float32] = (weights / total[places]).astype(np.float32)
+    return shares
 
 
 def border_fade(first: int, last: int, length: int, width: int) -> npt.NDArray[np.float32]:
@@ -50,18 +49,15 @@ def border_fade(first: int, last: int, length: int, width: int) -> npt.NDArray[n
 def add_patch(
     target: npt.NDArray[np.float32],
     patch: npt.NDArray[np.float32],
-    row: tuple[int, int],
-    column: tuple[int, int],
-    overlap: int,
+    row_weights: npt.NDArray[np.float32],
+    column_weights: npt.NDArray[np.float32],
 ) -> None:
     """Add one windowed patch to the place where it belongs.
 
     Args:
         target: the patch's part of the canvas [3, S, S], added to in place.
         patch: [3, S, S].
-        row: index of the patch among the grid's rows, and how many rows there are.
-        column: the same for columns.
-        overlap: pixels that neighbours share.
+        row_weights: [S], see `windows`.
+        column_weights: [S].
     """
-    size = patch.shape[-1]
-    target += patch * window(*row, size, overlap)[:, None] * window(*column, size, overlap)[None]
+    target += patch * row_weights[:, None] * column_weights

@@ -4,55 +4,153 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 
 @dataclass(frozen=True)
+class PatchAxis:
+    """The patches along one side of an image, and how the image is continued beyond its ends: here by reflection.
+
+    Patches step by `size - overlap` from the image's beginning and cover it; the last one reaches over its end by less
+    than one step.
+
+    Attributes:
+        length: of the image.
+        size: of a patch.
+        overlap: of neighbouring patches, at most half of `size`.
+    """
+
+    length: int
+    size: int
+    overlap: int
+
+    @cached_property
+    def starts(self) -> npt.NDArray[np.int64]:
+        """First pixel of every patch [n], counted in the extent."""
+        step = self.size - self.overlap
+        return np.arange(max(1, -(-(self.length - self.overlap) // step)), dtype=np.int64) * step
+
+    @property
+    def extent(self) -> int:
+        """How long the continued image is: the patches cover it, at least as far as the image itself goes."""
+        return int(self.starts[-1]) + self.size
+
+    @property
+    def origin(self) -> int:
+        """Where in the extent the image begins."""
+        return 0
+
+    def pixels(self, start: int, stop: int) -> npt.NDArray[np.int64]:
+        """The image's pixels that stand at positions `start` to `stop` of the extent and of what lies around it."""
+        return reflected(start, stop, self.length)
+
+
+@dataclass(frozen=True)
+class WrappedAxis(PatchAxis):
+    """The patches along one side of an image that is continued by itself, as a texture that is laid like tiles.
+
+    Every period has the same patches, spread evenly, overlapping by `overlap` at least; so what is computed at one end
+    of the image is what is computed just beyond the other. The extent has some patches beyond either end.
+
+    Attributes:
+        around: pixels beyond the image's ends that are covered by all patches that belong there, and pixels of the
+            continued image beyond the outermost patches.
+    """
+
+    around: int
+
+    @cached_property
+    def _patches(self) -> npt.NDArray[np.int64]:
+        """First pixel of every patch [n], counted from the image's beginning."""
+        count = -(-self.length // (self.size - self.overlap))  # in a period
+        periods = 2 + (self.around + self.size) // self.length
+        starts = np.arange(-periods * count, periods * count, dtype=np.int64) * self.length // count
+        return starts[(starts + self.size > -self.around) & (starts < self.length + self.around)]
+
+    @cached_property
+    def starts(self) -> npt.NDArray[np.int64]:
+        return self._patches + self.origin
+
+    @property
+    def extent(self) -> int:
+        return int(self.starts[-1]) + self.size + self.around
+
+    @property
+    def origin(self) -> int:
+        return self.around - int(self._patches[0])
+
+    def pixels(self, start: int, stop: int) -> npt.NDArray[np.int64]:
+        return (np.arange(start, stop, dtype=np.int64) - self.origin) % self.length
+
+
+@dataclass(frozen=True)
 class PatchGrid:
     """The patches of one image, anchored at its top left corner.
-
-    Patches step by `size - overlap` and cover the image; the last ones reach over its right and bottom border by
-    less than one step, where the image is continued by reflection.
 
     Attributes:
         height: of the image.
         width: of the image.
         size: side of a patch.
         overlap: of neighbouring patches, at most half of `size`.
+        wrap: None: the image is continued by reflection. Else by itself, and this is `WrappedAxis.around`.
     """
 
     height: int
     width: int
     size: int = 16
     overlap: int = 2
+    wrap: int | None = None
 
-    def _count(self, length: int) -> int:
-        return max(1, -(-(length - self.overlap) // (self.size - self.overlap)))
+    def _axis(self, length: int) -> PatchAxis:
+        if self.wrap is None:
+            return PatchAxis(length, self.size, self.overlap)
+        return WrappedAxis(length, self.size, self.overlap, self.wrap)
+
+    @cached_property
+    def vertical(self) -> PatchAxis:
+        """Rows of patches."""
+        return self._axis(self.height)
+
+    @cached_property
+    def horizontal(self) -> PatchAxis:
+        """Columns of patches."""
+        return self._axis(self.width)
+
+    @property
+    def wraps(self) -> bool:
+        """Whether the image is continued by itself."""
+        return self.wrap is not None
 
     @property
     def rows(self) -> int:
-        return self._count(self.height)
+        return len(self.tops)
 
     @property
     def columns(self) -> int:
-        return self._count(self.width)
+        return len(self.lefts)
 
     @property
     def tops(self) -> npt.NDArray[np.int64]:
-        """First row of every row of patches [rows]."""
-        return np.arange(self.rows, dtype=np.int64) * (self.size - self.overlap)
+        """First row of every row of patches [rows], counted in the extent."""
+        return self.vertical.starts
 
     @property
     def lefts(self) -> npt.NDArray[np.int64]:
-        """First column of every column of patches [columns]."""
-        return np.arange(self.columns, dtype=np.int64) * (self.size - self.overlap)
+        """First column of every column of patches [columns], counted in the extent."""
+        return self.horizontal.starts
 
     @property
     def extent(self) -> tuple[int, int]:
-        """Height and width that the patches cover together: at least the image's."""
-        return int(self.tops[-1]) + self.size, int(self.lefts[-1]) + self.size
+        """Height and width of the continued image that the patches need."""
+        return self.vertical.extent, self.horizontal.extent
+
+    @property
+    def origin(self) -> tuple[int, int]:
+        """Row and column of the extent at which the image begins."""
+        return self.vertical.origin, self.horizontal.origin
 
 
 @dataclass(frozen=True)

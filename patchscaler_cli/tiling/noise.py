@@ -22,14 +22,16 @@ def _mix(x: Tensor) -> Tensor:
     return x ^ (x >> 16)
 
 
-def position_noise(seed: int, tops: Tensor, lefts: Tensor, size: int) -> Tensor:
+def position_noise(seed: int, tops: Tensor, lefts: Tensor, size: int, period: tuple[int, int] | None = None) -> Tensor:
     """Standard normal noise of square patches.
 
     Args:
         seed: 0 to 2^63 - 1.
-        tops: first HR row of each patch [B], int64, not negative; its device is where the noise is made.
+        tops: first HR row of each patch [B], int64, not negative unless there is a period; its device is where the
+            noise is made.
         lefts: first HR column of each patch [B].
         size: side S of a patch in pixels.
+        period: rows and columns after which the noise comes again; None: never.
 
     Returns:
         Noise [B, 3, S, S], float32. Integer arithmetic is the same on every device; only the last step, from uniform
@@ -39,6 +41,8 @@ def position_noise(seed: int, tops: Tensor, lefts: Tensor, size: int) -> Tensor:
     span = torch.arange(size, device=device)
     rows = (tops[:, None] + span)[:, None, :, None]  # (B, 1, S, 1)
     columns = (lefts[:, None] + span)[:, None, None, :]  # (B, 1, 1, S)
+    if period is not None:
+        rows, columns = rows % period[0], columns % period[1]
     channels = torch.arange(3, device=device).view(1, 3, 1, 1)
     state = _mix(torch.tensor(seed & _MASK, device=device))
     state = _mix(state ^ ((seed >> 32) & _MASK))
