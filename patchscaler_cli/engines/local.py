@@ -5,10 +5,11 @@ One picture takes the same way as a thousand.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -31,6 +32,9 @@ READ_AHEAD = 2
 
 WRITE_BEHIND = 2
 """Pictures that may wait to be encoded; then the network waits."""
+
+WAITING_PIXELS = 2**27
+"""How many pixels these may have together; beyond it the network waits, so that large pictures are not there twice."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ def run_local(
     for folder in {one.target.parent for one in work}:
         clear_litter(folder)
     upscaler: Upscaler | None = None
-    waiting, reading, writing = deque(work), deque[Future[_Read]](), deque[Future[Outcome]]()
+    waiting, reading, writing = deque(work), deque[Future[_Read]](), deque[tuple[Future[Outcome], int]]()
     reader, writer = ThreadPoolExecutor(1, "reader"), ThreadPoolExecutor(1, "writer")
     try:
         while waiting or reading:
@@ -117,14 +121,18 @@ def run_local(
                 reading.append(reader.submit(_read, waiting.popleft(), orders))
             read = reading.popleft().result()
             if read.picture is None:
-                writing.append(_finished(read.outcome))
+                writing.append((_finished(read.outcome), 0))
             else:
                 upscaler = upscaler or load()
-                writing.append(_upscale(read.outcome, read.picture, upscaler, orders, writer, progress))
-            while writing and (len(writing) > WRITE_BEHIND or writing[0].done()):
-                yield writing.popleft().result()
+                future = _upscale(read.outcome, read.picture, upscaler, orders, writer, progress)
+                writing.append((future, math.prod(read.outcome.new_size or ())))
+            del read  # and the picture with it, while the next one is waited for
+            while writing and (
+                len(writing) > WRITE_BEHIND or writing[0][0].done() or _pixels(writing) > WAITING_PIXELS
+            ):
+                yield writing.popleft()[0].result()
         while writing:
-            yield writing.popleft().result()
+            yield writing.popleft()[0].result()
     finally:
         reader.shutdown(cancel_futures=True)
         writer.shutdown(cancel_futures=True)
@@ -134,6 +142,10 @@ def run_local(
 class _Read:
     outcome: Outcome
     picture: Picture | Animation | None = None
+
+
+def _pixels(writing: Iterable[tuple[Future[Outcome], int]]) -> int:
+    return sum(pixels for _, pixels in writing)
 
 
 def _finished(outcome: Outcome) -> Future[Outcome]:
@@ -248,5 +260,4 @@ def _write(
     except Exception as error:
         return replace(outcome, error=error)
     seconds = outcome.seconds | result.seconds | {"write": time.perf_counter() - begin}
-    small = replace(result, pixels=result.pixels[:0])  # an outcome is kept for the report, its picture is not
-    return replace(outcome, result=small, warnings=(*outcome.warnings, *warnings), seconds=seconds)
+    return replace(outcome, result=result.without_pictures(), warnings=(*outcome.warnings, *warnings), seconds=seconds)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
-from patchscaler_cli.images.depth import quantised, resized, strips, unit, white_of, wrapped
+from patchscaler_cli.images.depth import quantised, resized, resized_rows, strips, unit, white_of, wrapped
 
 _LANCZOS_SUPPORT = 3
 _BLED_AROUND = 32
@@ -26,16 +26,26 @@ def resize_alpha(alpha: Samples, width: int, height: int, *, wraps: bool = False
     ends lies nothing, or if it `wraps` its other side.
     """
     margin = _LANCZOS_SUPPORT if wraps else 0
-    box = (margin, margin, margin + alpha.shape[1], margin + alpha.shape[0])
+    left, top, right, bottom = margin, margin, margin + alpha.shape[1], margin + alpha.shape[0]
     alpha = wrapped(alpha, margin)
     # Pillow filters 16 bits only as floating point.
-    image, size = Image.fromarray(alpha if alpha.dtype == np.uint8 else alpha.astype(np.float32)), (width, height)
-    resized = np.array(image.resize(size, Image.Resampling.LANCZOS, box))
-    lowest = np.asarray(image.filter(ImageFilter.MinFilter(3)).resize(size, Image.Resampling.NEAREST, box))
-    highest = np.asarray(image.filter(ImageFilter.MaxFilter(3)).resize(size, Image.Resampling.NEAREST, box))
-    np.clip(resized, lowest, highest, out=resized)
-    smooth: Samples = resized if alpha.dtype == np.uint8 else np.rint(resized, out=resized).astype(alpha.dtype)
+    image = Image.fromarray(alpha if alpha.dtype == np.uint8 else alpha.astype(np.float32))
+    lowest, highest = (np.asarray(image.filter(filter(3))) for filter in (ImageFilter.MinFilter, ImageFilter.MaxFilter))
+    columns = margin + _nearest(range(width), width, right - left)
+    smooth = np.empty((height, width), alpha.dtype)
+    scale = (bottom - top) / height
+    for strip in strips(height):
+        box = (left, top + strip.start * scale, right, min(top + strip.stop * scale, bottom))
+        lanczos = np.asarray(image.resize((width, strip.stop - strip.start), Image.Resampling.LANCZOS, box))
+        around = np.ix_(margin + _nearest(range(strip.start, strip.stop), height, bottom - top), columns)
+        held = np.clip(lanczos, lowest[around], highest[around])
+        smooth[strip] = held if alpha.dtype == np.uint8 else np.rint(held)
     return smooth
+
+
+def _nearest(positions: range, length: int, small: int) -> npt.NDArray[np.int64]:
+    """The pixels of a line of `small` pixels that lie under `positions` of the same line enlarged to `length`."""
+    return (2 * np.arange(positions.start, positions.stop, dtype=np.int64) + 1) * small // (2 * length)
 
 
 def on_background(pixels: Samples, alpha: Samples, background: tuple[int, ...]) -> Samples:
@@ -69,11 +79,21 @@ def bled(pixels: Samples, alpha: Samples, *, wraps: bool = False) -> Samples:
     if wraps:
         inner = slice(_BLED_AROUND, -_BLED_AROUND)
         return bled(wrapped(pixels, _BLED_AROUND), wrapped(alpha, _BLED_AROUND))[inner, inner]
-    weight = unit(alpha)[..., None]
-    colours = unit(pixels).reshape(*alpha.shape, -1)
-    spread = quantised(_spread(colours * weight, weight)[clear], pixels.dtype)
-    continued = pixels.copy()
-    continued[clear] = spread if pixels.ndim == 3 else spread[:, 0]
+    height, width = alpha.shape
+    half = ((height + 1) // 2, (width + 1) // 2)
+    weighted = np.empty((*half, 3 if pixels.ndim == 3 else 1), np.float32)
+    weight = np.empty((*half, 1), np.float32)
+    for rows in strips(height):  # of an even number of rows
+        opacity = unit(alpha[rows])[..., None]
+        halves = slice(rows.start // 2, (rows.stop + 1) // 2)
+        weighted[halves] = _blocks(unit(pixels[rows]).reshape(*opacity.shape[:2], -1) * opacity)
+        weight[halves] = _blocks(opacity)
+    around, continued = _spread(weighted, weight), pixels.copy()
+    box = (0, 0, width / 2, height / 2)
+    for rows in strips(height):
+        if clear[rows].any():
+            colours = resized_rows(around, width, height, rows, box, Image.Resampling.BILINEAR)[clear[rows]]
+            continued[rows][clear[rows]] = quantised(colours if pixels.ndim == 3 else colours[:, 0], pixels.dtype)
     return continued
 
 

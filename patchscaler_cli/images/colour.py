@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from patchscaler_cli.images.depth import quantised, resized, strips, unit, white_of, wrapped
+from patchscaler_cli.images.depth import quantised, resized_rows, strips, unit, white_of, wrapped
 
 Floats = npt.NDArray[np.float32]
 _Curve = npt.NDArray[np.float64]
@@ -69,12 +69,15 @@ class OwnColours:
     profile: MatrixProfile
     pixels: npt.NDArray[np.unsignedinteger]
 
-    def for_network(self) -> Floats:
-        """In sRGB: [H, W, 3] in 0..1."""
-        return self.profile.to_srgb(unit(self.pixels))
+    def for_network(self) -> npt.NDArray[np.uint16]:
+        """In sRGB: [H, W, 3], of 16 bits whatever the file has, so that nothing is banded on the way."""
+        srgb = np.empty(self.pixels.shape, np.uint16)
+        for rows in strips(len(srgb)):
+            srgb[rows] = quantised(self.profile.to_srgb(unit(self.pixels[rows])), srgb.dtype)
+        return srgb
 
     def enlarged(self, srgb: npt.NDArray[np.generic], *, wraps: bool = False) -> npt.NDArray[np.unsignedinteger]:
-        """Upscaled sRGB [H', W', 3] back in the file's profile and depth, rounded once.
+        """Upscaled sRGB [H', W', 3] back in the file's profile and depth.
 
         What sRGB could not hold is enlarged apart, smoothly, and added: saturated colours come back as saturated,
         and the low-pass picture is the file's own. Beyond its ends lies its border again, or if it `wraps` its other
@@ -82,27 +85,23 @@ class OwnColours:
         """
         height, width = srgb.shape[:2]
         lost, margin = self._lost(), _BICUBIC_SUPPORT if wraps else 0
+        box = (margin, margin, margin + self.pixels.shape[1], margin + self.pixels.shape[0])
         if lost is not None:
             lost = wrapped(lost, margin)
         enlarged = np.empty((height, width, 3), self.pixels.dtype)
         for rows in strips(height):
             own = self.profile.from_srgb(unit(srgb[rows]))
             if lost is not None:
-                own += _enlarged_rows(lost, rows, width, height, margin)
+                own += resized_rows(lost, width, height, rows, box, Image.Resampling.BICUBIC)
             enlarged[rows] = quantised(own, enlarged.dtype)
         return enlarged
 
     def _lost(self) -> Floats | None:
         """The difference [H, W, 3] that the way to sRGB and back makes; None where it makes none."""
-        lost = unit(self.pixels) - self.profile.from_srgb(self.for_network())
-        return lost if np.abs(lost).max() > 0.5 / white_of(self.pixels.dtype) else None
-
-
-def _enlarged_rows(small: Floats, rows: slice, width: int, height: int, margin: int) -> Floats:
-    """Some rows of `small` [H, W, 3] enlarged to `width` x `height`, without the margin on its every side."""
-    scale = (small.shape[0] - 2 * margin) / height
-    box = (margin, margin + rows.start * scale, small.shape[1] - margin, margin + rows.stop * scale)
-    return resized(small, width, rows.stop - rows.start, box, Image.Resampling.BICUBIC)
+        lost, srgb = np.empty(self.pixels.shape, np.float32), self.for_network()
+        for rows in strips(len(lost)):
+            lost[rows] = unit(self.pixels[rows]) - self.profile.from_srgb(unit(srgb[rows]))
+        return lost if max(lost.max(), -lost.min()) > 0.5 / white_of(self.pixels.dtype) else None
 
 
 def profile_space(icc_profile: bytes) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-_STRIP_ROWS = 256
+_STRIP_ROWS = 64
 
 
 def strips(height: int) -> Iterator[slice]:
@@ -67,3 +67,22 @@ def resized(
     """
     planes = [Image.fromarray(np.ascontiguousarray(values[..., i])) for i in range(values.shape[2])]
     return np.stack([np.asarray(plane.resize((width, height), resampling, box)) for plane in planes], axis=-1)
+
+
+def resized_rows(
+    values: npt.NDArray[np.float32],
+    width: int,
+    height: int,
+    rows: slice,
+    box: tuple[float, float, float, float],
+    resampling: Image.Resampling,
+) -> npt.NDArray[np.float32]:
+    """Some `rows` of what `resized` makes, by a bilinear or bicubic filter: [rows, width, C], from what is near them."""
+    left, top, right, bottom = box
+    scale = (bottom - top) / height
+    above, below = top + rows.start * scale, min(top + rows.stop * scale, bottom)
+    reach = 2 * max(1, scale)  # of bicubic
+    first = max(0, int(above - reach) - 1)
+    near = values[first : int(below + reach) + 2]
+    part = (left, above - first, right, below - first)
+    return resized(near, width, rows.stop - rows.start, part, resampling)

@@ -16,7 +16,7 @@ from patchscaler_cli.images.formats import Format
 from patchscaler_cli.images.metadata import Metadata, exif_to_write
 from patchscaler_cli.images.options import WHITE, Colour, WriteOptions
 from patchscaler_cli.images.picture import Picture
-from patchscaler_cli.images.sixteen_bit import write_deep_png, write_deep_tiff
+from patchscaler_cli.images.sixteen_bit import Deep, write_deep_png, write_deep_tiff
 
 _JPEG_SEGMENT = 65533
 """Bytes that one segment of a JPEG holds; EXIF and XMP must each fit into one, with their names."""
@@ -41,14 +41,11 @@ def encode(file: BinaryIO, form: Format, picture: Picture, options: WriteOptions
     stored = form.stored_mode(picture.mode)
     pixels, alpha = samples_for(form, picture, options.background)
     if stored in ("LA16", "RGB16", "RGBA16"):
-        colours = pixels[..., None] if pixels.ndim == 2 else pixels
+        colours = pixels if pixels.ndim == 3 else pixels[..., None]
         if pixels.ndim == 2 and stored != "LA16":
-            colours = np.repeat(colours, 3, axis=2)
-        samples = colours if alpha is None else np.concatenate([colours, alpha[..., None]], axis=2)
-        if form.name == "TIFF":
-            write_deep_tiff(file, samples, **words)
-        else:
-            write_deep_png(file, samples, **words)
+            colours = np.broadcast_to(colours, (*pixels.shape, 3))
+        write = write_deep_tiff if form.name == "TIFF" else write_deep_png
+        write(file, cast("Deep", colours), cast("Deep | None", alpha), **words)
         return
     image = Image.fromarray(pixels)
     if stored in ("RGB", "RGBA") and image.mode == "L":

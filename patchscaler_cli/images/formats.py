@@ -39,6 +39,8 @@ class Format:
         animated: animations are written in it.
         max_side: largest width or height in pixels that can be stored and read again; None if no picture reaches it.
         max_bytes: largest size of the pixels, which are not compressed; None if no picture reaches it.
+        least_share: of the pixels' size, what a photograph's file takes at the very least: half of what upscaled
+            photographs were measured to take at the quality below, all of it where nothing is compressed.
         quality: the quality (1 to 100) that is used where none is asked for; None where nothing is ever lost.
         lossless: has a way to lose nothing.
         exif: has a place for EXIF.
@@ -55,6 +57,7 @@ class Format:
     animated: bool = False
     max_side: int | None = None
     max_bytes: int | None = None
+    least_share: float = 1.0
     quality: int | None = None
     lossless: bool = True
     exif: bool = True
@@ -74,16 +77,16 @@ _4_GIB = 2**32 - 2**20
 # The lossy formats keep full colour resolution and a quality at which their losses are hard to see: an upscaled
 # picture's fine detail is what the user waited for.
 FORMATS = (
-    Format("PNG", "PNG", (".png", ".apng"), animated=True),
+    Format("PNG", "PNG", (".png", ".apng"), animated=True, least_share=0.25),
     # The JPEG standard ends at 65535; libjpeg, which writes and reads nearly all of them, at 65500.
-    Format("JPEG", "JPEG", (".jpg", ".jpeg"), max_side=65500, quality=95, lossless=False, options={"subsampling": 0}),
-    Format("WEBP", "WebP", (".webp",), animated=True, max_side=16383, quality=95, dpi=False),
+    Format("JPEG", "JPEG", (".jpg", ".jpeg"), max_side=65500, least_share=0.05, quality=95, lossless=False, options={"subsampling": 0}),
+    Format("WEBP", "WebP", (".webp",), animated=True, max_side=16383, least_share=0.03, quality=95, dpi=False),
     # Uncompressed: Pillow's way to compress a TIFF cannot write EXIF's inner blocks (exposure, position).
     Format("TIFF", "TIFF", (".tif", ".tiff"), max_bytes=_4_GIB),
     Format("BMP", "BMP", (".bmp",), max_bytes=_4_GIB, exif=False, xmp=False, icc_profile=False),
     # libavif writes up to 65536 but by default reads no more than 32768.
-    Format("AVIF", "AVIF", (".avif",), max_side=32768, quality=90, lossless=False, dpi=False, options={"subsampling": "4:4:4"}),
-    Format("GIF", "GIF", (".gif",), still=False, animated=True, max_side=65535, exif=False, xmp=False, icc_profile=False, dpi=False),
+    Format("AVIF", "AVIF", (".avif",), max_side=32768, least_share=0.03, quality=90, lossless=False, dpi=False, options={"subsampling": "4:4:4"}),
+    Format("GIF", "GIF", (".gif",), still=False, animated=True, max_side=65535, least_share=0.1, exif=False, xmp=False, icc_profile=False, dpi=False),
 )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from patchscaler_cli.images.formats import Mode
 from patchscaler_cli.images.metadata import Metadata
 
 Pixels = npt.NDArray[Any]
-"""uint8 (0 to 255) or uint16 (0 to 65535), in the file's depth; float32 (0 to 1) for a wide-gamut picture in sRGB."""
+"""uint8 (0 to 255) or uint16 (0 to 65535), in the file's depth; uint16 for a wide-gamut picture in sRGB."""
 
 
 @dataclass(frozen=True)

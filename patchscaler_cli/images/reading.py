@@ -27,7 +27,7 @@ def read_picture(path: Path, *, first_frame: bool = False, wraps: bool = False) 
     """Read a picture file, turned upright.
 
     Grey and black-and-white become grey [H, W], everything else RGB [H, W, 3], of 8 or 16 bits as the file has them.
-    A wide-gamut picture comes in sRGB, as float32, with its own colours apart. Inks (CMYK) and LAB become sRGB.
+    A wide-gamut picture comes in sRGB, of 16 bits, with its own colours apart. Inks (CMYK) and LAB become sRGB.
 
     Args:
         path: the file.

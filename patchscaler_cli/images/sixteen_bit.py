@@ -84,7 +84,8 @@ def _repacked(tile: Any, packing: str) -> Any:
 
 def write_deep_png(
     file: BinaryIO,
-    samples: Deep,
+    colours: Deep,
+    alpha: Deep | None = None,
     *,
     exif: bytes | None = None,
     icc_profile: bytes | None = None,
@@ -95,7 +96,8 @@ def write_deep_png(
 
     Args:
         file: open for writing, at its start.
-        samples: grey with alpha [H, W, 2], colour [H, W, 3] or colour with alpha [H, W, 4].
+        colours: colour [H, W, 3] or grey [H, W, 1]; one channel more where alpha is in it.
+        alpha: [H, W] where it is apart; grey has one or the other.
         exif: as Pillow's `Exif.tobytes` gives it.
         icc_profile: colour profile.
         dpi: horizontal and vertical resolution in pixels per inch.
@@ -108,7 +110,7 @@ def write_deep_png(
     def chunk(kind: bytes, data: bytes) -> None:
         file.write(struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)))
 
-    height, width, channels = samples.shape
+    height, width, channels = _shape(colours, alpha)
     file.write(b"\x89PNG\r\n\x1a\n")
     chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, {2: 4, 3: 2, 4: 6}[channels], 0, 0, 0))
     if icc_profile:
@@ -122,13 +124,23 @@ def write_deep_png(
     deflate = zlib.compressobj()
     above = np.zeros((1, width * channels * 2), np.uint8)
     for rows in strips(height):
-        current = samples[rows].astype(">u2").view(np.uint8).reshape(-1, width * channels * 2)
+        current = _together(colours, alpha, rows).astype(">u2").view(np.uint8).reshape(-1, width * channels * 2)
         filtered = _paeth(np.concatenate([above, current]), channels * 2)
         above = current[-1:]
         if data := deflate.compress(filtered.tobytes()):
             chunk(b"IDAT", data)
     chunk(b"IDAT", deflate.flush())
     chunk(b"IEND", b"")
+
+
+def _shape(colours: Deep, alpha: Deep | None) -> tuple[int, int, int]:
+    height, width, channels = colours.shape
+    return height, width, channels + (alpha is not None)
+
+
+def _together(colours: Deep, alpha: Deep | None, rows: slice) -> Deep:
+    """Some rows of colours and alpha [R, W, C], as they lie in a file."""
+    return colours[rows] if alpha is None else np.concatenate([colours[rows], alpha[rows][..., None]], axis=2)
 
 
 def _paeth(rows: npt.NDArray[np.uint8], pixel: int) -> npt.NDArray[np.uint8]:
@@ -151,7 +163,8 @@ def _paeth(rows: npt.NDArray[np.uint8], pixel: int) -> npt.NDArray[np.uint8]:
 
 def write_deep_tiff(
     file: BinaryIO,
-    samples: Deep,
+    colours: Deep,
+    alpha: Deep | None = None,
     *,
     exif: bytes | None = None,
     icc_profile: bytes | None = None,
@@ -161,7 +174,8 @@ def write_deep_tiff(
 
     Args:
         file: open for writing, at its start.
-        samples: colour [H, W, 3] or colour with alpha [H, W, 4].
+        colours: colour [H, W, 3].
+        alpha: [H, W], or None.
         exif: as Pillow's `Exif.tobytes` gives it.
         icc_profile: colour profile.
         dpi: horizontal and vertical resolution in pixels per inch.
@@ -169,7 +183,7 @@ def write_deep_tiff(
     Raises:
         OSError: if the file cannot be written.
     """
-    height, width, channels = samples.shape
+    height, width, channels = _shape(colours, alpha)
     directory = TiffImagePlugin.ImageFileDirectory_v2(b"II*\0\0\0\0\0")
     write: Callable[[int, Any], None] = directory.__setitem__
     tags = Image.Exif()
@@ -184,7 +198,7 @@ def write_deep_tiff(
     write(TiffImagePlugin.SAMPLESPERPIXEL, channels)
     write(TiffImagePlugin.ROWSPERSTRIP, height)
     directory.tagtype[TiffImagePlugin.STRIPBYTECOUNTS] = 4  # LONG
-    write(TiffImagePlugin.STRIPBYTECOUNTS, samples.nbytes)
+    write(TiffImagePlugin.STRIPBYTECOUNTS, height * width * channels * 2)
     write(TiffImagePlugin.STRIPOFFSETS, 0)  # counted from the directory's end; `save` adds where that is
     if channels == 4:
         write(TiffImagePlugin.EXTRASAMPLES, 2)  # alpha, not multiplied
@@ -196,4 +210,4 @@ def write_deep_tiff(
         write(TiffImagePlugin.RESOLUTION_UNIT, 2)  # inches
     directory.save(file)
     for rows in strips(height):
-        file.write(samples[rows].astype("<u2").tobytes())
+        file.write(_together(colours, alpha, rows).astype("<u2").tobytes())

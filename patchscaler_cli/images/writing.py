@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import secrets
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,7 +50,7 @@ def check_output(
         UsageError: if the format is unknown or cannot do what the options ask, the path is a folder, or it leads to
             `source`.
         PatchScalerError: if the file exists and must not be replaced, its name is too long, its folder is missing or
-            may not be written to, or the format cannot hold a picture of this size.
+            may not be written to, the format cannot hold a picture of this size, or the disk has no room for it.
     """
     options = options or WriteOptions()
     form = format_of(path, options.format, animated=animated)
@@ -72,6 +73,7 @@ def check_output(
             f"The output's folder {folder} may not be written to; choose another or change its permissions."
         )
     _check_size(path, form, width, height, mode)
+    _check_room(path, form, width, height, mode)
 
 
 def _name_is_too_long(path: Path) -> bool:
@@ -89,13 +91,31 @@ def _check_size(path: Path, form: Format, width: int, height: int, mode: Mode) -
             f"{path} would have {width}x{height} pixels, but {form.label} holds at most {form.max_side} on a side; "
             "write PNG or TIFF instead."
         )
-    stored = form.stored_mode(mode)
-    size = width * height * len(stored.removesuffix("16")) * (2 if stored.endswith("16") else 1)
+    size = _bytes_of(form, width, height, mode)
     if form.max_bytes is not None and size > form.max_bytes:
         raise PatchScalerError(
             f"{path} would have {width}x{height} pixels in {size:,} bytes, but {form.label} holds at most "
             f"{form.max_bytes:,}; write PNG instead."
         )
+
+
+def _check_room(path: Path, form: Format, width: int, height: int, mode: Mode) -> None:
+    """Refuse a picture for whose file the disk has no room; raises PatchScalerError."""
+    needed = int(_bytes_of(form, width, height, mode) * form.least_share)
+    folder = path.resolve().parent
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        least = "" if form.least_share == 1 else "at the very least "
+        raise PatchScalerError(
+            f"{path} would have {width}x{height} pixels and take {least}{needed:,} bytes, but the disk of {folder} has "
+            f"{free:,} free; make room or choose another folder."
+        )
+
+
+def _bytes_of(form: Format, width: int, height: int, mode: Mode) -> int:
+    """What the pixels take as `form` stores them, before they are compressed."""
+    stored = form.stored_mode(mode)
+    return width * height * len(stored.removesuffix("16")) * (2 if stored.endswith("16") else 1)
 
 
 def write_picture(path: Path, picture: Picture, options: WriteOptions | None = None) -> list[str]:

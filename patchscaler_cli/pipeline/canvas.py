@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
+import shutil
 import tempfile
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from patchscaler_cli.errors import PatchScalerError
 from patchscaler_cli.pipeline.pixels import AnyArray, from_network
 from patchscaler_cli.tiling.rows import Rows, RowWindow
 
@@ -18,11 +23,50 @@ long as there is room."""
 LANCZOS_SUPPORT = 3
 
 
+def canvas_bytes(size: tuple[int, int], dtype: np.dtype[Any]) -> int:
+    """What the pixels of a canvas of that height and width take."""
+    return math.prod(size) * 3 * dtype.itemsize
+
+
+def check_room(canvases: Iterable[int]) -> None:
+    """Refuse, before any work, canvases for which the disk has no room.
+
+    Args:
+        canvases: `canvas_bytes` of those that exist at the same time.
+
+    Raises:
+        PatchScalerError: if the folder for temporary files has no room for those that will lie there.
+    """
+    needed = sum(size for size in canvases if size >= MAPPED_BYTES)
+    if needed and needed > shutil.disk_usage(tempfile.gettempdir()).free:
+        raise _no_room(needed)
+
+
+def _no_room(needed: int) -> PatchScalerError:
+    folder = tempfile.gettempdir()
+    return PatchScalerError(
+        f"A picture as large as this is kept in a temporary file of {needed:,} bytes, but the disk of {folder} has "
+        f"{shutil.disk_usage(folder).free:,} free; make room, or name another folder in the environment as TMPDIR."
+    )
+
+
 def new_array(shape: tuple[int, int, int], dtype: np.dtype[Any]) -> AnyArray:
-    """An array in memory, or in a temporary file that vanishes with it."""
-    if math.prod(shape) * dtype.itemsize < MAPPED_BYTES:
+    """An array in memory, or in a temporary file that vanishes with it.
+
+    Raises:
+        PatchScalerError: if the disk has no room for the file.
+    """
+    size = math.prod(shape) * dtype.itemsize
+    if size < MAPPED_BYTES:
         return np.empty(shape, dtype)
     with tempfile.TemporaryFile(prefix="patchscaler-") as file:
+        # The file is made with all its blocks at once: a disk that is full later would kill the process, not raise.
+        if hasattr(os, "posix_fallocate"):
+            try:
+                os.posix_fallocate(file.fileno(), 0, size)
+            except OSError as error:
+                if error.errno == errno.ENOSPC:
+                    raise _no_room(size) from error
         return np.memmap(file, dtype, "w+", shape=shape)
 
 

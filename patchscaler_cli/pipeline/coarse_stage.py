@@ -68,7 +68,7 @@ class CoarseStage:
     def _restore_row_of_tiles(self) -> None:
         scale, halo, top = self.scale, self.model.config.halo, self._difference.stop
         bottom = min(top + self.tile, self.extent[0])
-        image = np.empty((3, (bottom - top) * scale, self.extent[1] * scale), np.float32)
+        image = self.rows.extend((bottom - top) * scale)
         for part in tiles(bottom - top, self.extent[1], self.tile):
             padded = torch.from_numpy(self._cut(top - halo, bottom + halo, part.left - halo, part.right + halo))[None]
             padded = padded.to(self.device).contiguous(memory_format=torch.channels_last)
@@ -78,7 +78,6 @@ class CoarseStage:
             sure = torch.sigmoid(logit[0, 0, halo:-halo, halo:-halo])
             self.confidence[top:bottom, part.left : part.right] = sure.cpu().numpy()
             self.advance(1)
-        self.rows.append(image)
         self._difference.append(self._cut(top, bottom, 0, self.extent[1]) - reduced(image, scale))
 
     def _cut(self, top: int, bottom: int, left: int, right: int) -> Rows:

@@ -78,9 +78,7 @@ class DiffusionStage:
         self.advance(int((steps[patch_groups] == 0).sum()))  # those never come up in the loop
         last = first + len(patch_groups)
         end = self.grid.extent[0] if last == self.grid.rows else int(self.grid.tops[last - 1]) + self.grid.size
-        bottom = end * self.scale
-        missing = bottom - self.rows.stop
-        self.rows.append(np.zeros((3, missing, self.grid.extent[1] * self.scale), np.float32))
+        self.rows.extend(end * self.scale - self.rows.stop)[:] = 0
         offset = first * self.grid.columns  # patches are numbered row by row over the whole grid
         self.network_evaluations += sample_groups(
             self.model.patch_dit,

@@ -67,6 +67,15 @@ class UpscaleResult:
             raise ValueError("The coarse image was not kept; call upscale(…, keep_coarse=True).")
         return self.kept_coarse
 
+    def without_pictures(self) -> UpscaleResult:
+        """The figures alone, for reports that outlive the pictures."""
+        # Not slices: a slice holds the whole array.
+        nothing = np.empty((0, 0), np.float32)
+        return replace(
+            self, pixels=np.empty((0, 0, 3), self.pixels.dtype), kept_coarse=None, confidence=nothing,
+            patch_groups=np.empty((0, 0), np.int64),
+        )  # fmt: skip
+
     @property
     def coarse_image(self) -> Image:
         """The coarse image as an 8-bit RGB Pillow image."""

@@ -14,7 +14,7 @@ from patchscaler_cli.models.patchscaler import PatchScalerModel
 from patchscaler_cli.models.placement import place
 from patchscaler_cli.models.texture import TextureMemory
 from patchscaler_cli.models.weights_file import load_weights
-from patchscaler_cli.pipeline.canvas import Canvas
+from patchscaler_cli.pipeline.canvas import Canvas, canvas_bytes, check_room
 from patchscaler_cli.pipeline.coarse_stage import tile_count
 from patchscaler_cli.pipeline.colour import REACH
 from patchscaler_cli.pipeline.device import DTYPES, choose_device, choose_dtype
@@ -166,6 +166,7 @@ class Upscaler:
 
         Raises:
             UsageError: if the image is no picture, or the settings do not fit it or the weights.
+            PatchScalerError: if the disk has no room for a picture that is too large for memory.
         """
         settings, progress = settings or UpscaleSettings(), progress or NoProgress()
         picture = as_array(image)
@@ -174,15 +175,17 @@ class Upscaler:
         ladder = self.ladder.select(settings.groups, settings.steps)
         fidelity = self.default_fidelity if settings.fidelity is None else settings.fidelity
         sizes, passes, resizing = _sizes(height, width, out_height, out_width), [], 0.0
+        depths = [np.dtype(np.uint16)] * (len(sizes) - 1) + [dtype]  # between passes finer than any file
+        canvases = [canvas_bytes(*each) for each in zip(sizes, depths, strict=True)]
+        check_room([*canvases, canvases[-1]] if keep_coarse else canvases)
         coarse: Canvas | None = None
-        for number, size in enumerate(sizes):
-            last = number == len(sizes) - 1
+        for number, (size, depth) in enumerate(zip(sizes, depths, strict=True)):
             one = NetworkPass(
                 self._model, self._device, picture, settings, ladder, fidelity, settings.seed + number, progress
             )
             source = (picture.shape[0] * 4, picture.shape[1] * 4)
-            refined = Canvas(source, size, dtype if last else np.dtype(np.float32), one.margin)
-            coarse = Canvas(source, size, dtype, one.margin) if last and keep_coarse else None
+            refined = Canvas(source, size, depth, one.margin)
+            coarse = Canvas(source, size, depth, one.margin) if number == len(sizes) - 1 and keep_coarse else None
             for strip in one.strips():
                 begin = time.perf_counter()
                 refined.add(strip.refined)

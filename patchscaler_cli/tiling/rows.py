@@ -11,30 +11,45 @@ Rows = npt.NDArray[np.float32]
 class RowWindow:
     """Rows `start` to `stop` of a tall picture [channels, …, width], float32: rows join below and are dropped above.
 
+    The rows lie in one buffer, as large as the most rows ever held together; it is filled again from its top when its
+    end is reached, so that rows are rarely copied and never held twice.
+
     Attributes:
         start: first row that is held.
+        stop: the row after the last that is held.
     """
 
     def __init__(self, channels: int, width: int) -> None:
-        self.start = 0
-        self._rows: Rows = np.empty((channels, 0, width), np.float32)
+        self.start = self.stop = 0
+        self._buffer: Rows = np.empty((channels, 0, width), np.float32)
+        self._first = 0  # where row `start` lies in the buffer
 
-    @property
-    def stop(self) -> int:
-        """The row after the last that is held."""
-        return self.start + int(self._rows.shape[1])
+    def extend(self, count: int) -> Rows:
+        """Join `count` rows below, to be filled in: [channels, count, width], of any values. Earlier views end here."""
+        held = self.stop - self.start
+        channels, room, width = self._buffer.shape
+        if self._first + held + count > room:
+            rows = self.view(self.start, self.stop).copy()
+            if held + count > room:
+                del self._buffer  # before the larger one is there
+                self._buffer = np.empty((channels, held + count, width), np.float32)
+            self._first = 0
+            self._buffer[:, :held] = rows
+        self.stop += count
+        return self.view(self.stop - count, self.stop)
 
     def append(self, rows: Rows) -> None:
         """Join rows [channels, n, width] below."""
-        self._rows = np.concatenate((self._rows, rows), axis=1)
+        self.extend(rows.shape[1])[:] = rows
 
     def view(self, top: int, bottom: int) -> Rows:
         """Rows `top` to `bottom` [channels, bottom - top, width], writable in place; they must be held."""
         assert self.start <= top <= bottom <= self.stop, (self.start, top, bottom, self.stop)
-        return self._rows[:, top - self.start : bottom - self.start]
+        offset = self._first - self.start
+        return self._buffer[:, top + offset : bottom + offset]
 
     def drop(self, before: int) -> None:
         """Let go of the rows above row `before`."""
         if before > self.start:
-            self._rows = self._rows[:, before - self.start :].copy()
+            self._first += before - self.start
             self.start = before
