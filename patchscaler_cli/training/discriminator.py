@@ -9,16 +9,10 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 
 class Discriminator(nn.Module):
-    """A convolutional critic whose verdict is a map, one for every 8x8 pixels; spectrally normalised (Miyato et al. 2018).
+    """A convolutional critic whose verdict is a map, one for every 8x8 pixels; spectrally normalised (Miyato et al. 2018)."""
 
-    It sees the residual at unit variance beside the coarse patch. Shown the patch itself it stayed near chance: a
-    normalised layer cannot amplify texture of a tenth of the picture's contrast.
-    """
-
-    def __init__(self, sigma_data: float, channels: int = 32) -> None:
-        """Make an untrained critic of residuals whose standard deviation on [-1, 1] is `sigma_data`."""
+    def __init__(self, channels: int = 32) -> None:
         super().__init__()
-        self.sigma_data = sigma_data
 
         def layer(inputs: int, outputs: int, size: int, stride: int) -> nn.Module:
             return spectral_norm(nn.Conv2d(inputs, outputs, size, stride=stride, padding=(size - 1) // 2))
@@ -35,8 +29,7 @@ class Discriminator(nn.Module):
 
     def forward(self, patch: Tensor, coarse: Tensor) -> Tensor:
         """Patches and their coarse patches [B, 3, 64, 64] in [-1, 1] to verdicts [B, 1, 8, 8], float32; high = real."""
-        residual = (patch - coarse) / self.sigma_data
-        pair = torch.cat((residual, coarse), 1).contiguous(memory_format=torch.channels_last)
+        pair = torch.cat((patch, coarse), 1).contiguous(memory_format=torch.channels_last)
         verdicts: Tensor = self.layers(pair).float()
         return verdicts
 

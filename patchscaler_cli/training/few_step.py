@@ -95,7 +95,7 @@ def train_few_step(
     """
     device = pairs.coarse.device
     place(denoiser, device).train().requires_grad_(True)
-    critic = place(Discriminator(denoiser.patch_dit.config.sigma_data), device)
+    critic = place(Discriminator(), device)
     generator = Trainee(denoiser, learning_rate, betas=(0.5, 0.99), ema_decay=0.998)
     judge = Trainee(critic, 2e-4, betas=(0.5, 0.99))
     run = Run(checkpoint, {"denoiser": generator, "critic": judge}, budget)
