@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from patchscaler_cli.evaluation.columns import metric_columns
 from patchscaler_cli.evaluation.comparison import Compared, Comparison, compare
@@ -53,6 +55,21 @@ def write_weights(folder: Path) -> Path:
     """A weights file of the small model."""
     path = folder / "small.safetensors"
     save_weights(path, small_model(), {"calibration": CALIBRATION})
+    return path
+
+
+def write_lpips(folder: Path) -> Path:
+    """A file like LPIPS's AlexNet and heads, of random numbers: its distances are 0 for equal pictures, else positive."""
+    path, generator = folder / "alex.safetensors", torch.Generator().manual_seed(0)
+    tensors: dict[str, torch.Tensor] = {}
+    for number, (outputs, inputs, size) in enumerate(
+        [(64, 3, 11), (192, 64, 5), (384, 192, 3), (256, 384, 3), (256, 256, 3)], 1
+    ):
+        spread = (2 / (inputs * size * size)) ** 0.5
+        tensors[f"conv{number}.weight"] = torch.randn(outputs, inputs, size, size, generator=generator) * spread
+        tensors[f"conv{number}.bias"] = torch.zeros(outputs)
+    tensors |= {f"lin{i}": torch.ones(width) for i, width in enumerate((64, 192, 384, 256, 256))}
+    save_file(tensors, path)
     return path
 
 

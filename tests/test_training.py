@@ -16,6 +16,7 @@ from patchscaler_cli.errors import PatchScalerError
 from patchscaler_cli.pipeline.upscaler import Upscaler
 from patchscaler_cli.training.folder import RunFolder
 from patchscaler_cli.training.run import Budget, load_checkpoint
+from tests.evaluation_samples import write_lpips
 from tests.fake_upscaler import RunCli
 from tests.small_model import SMALL
 
@@ -50,13 +51,7 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
         inputs = 2 * wide
     squeeze |= {f"lin{i}": torch.ones(width) for i, width in enumerate((64, 128, 256, 384, 384, 512, 512))}
     save_file(squeeze, folder / "squeeze.safetensors")
-    alex: dict[str, torch.Tensor] = {}
-    for number, (outputs, inputs, size) in enumerate(
-        [(64, 3, 11), (192, 64, 5), (384, 192, 3), (256, 384, 3), (256, 256, 3)], 1
-    ):
-        alex |= layer(f"conv{number}", outputs, inputs, size)
-    alex |= {f"lin{i}": torch.ones(width) for i, width in enumerate((64, 192, 384, 256, 256))}
-    save_file(alex, folder / "alex.safetensors")
+    write_lpips(folder)
     return folder
 
 
@@ -117,10 +112,7 @@ def test_a_run_becomes_weights_that_upscale(
     validation: Path,
     tmp_path: Path,
     run_cli: RunCli,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("patchscaler_cli.training.calibrate.SIGMAS", (0.1,))
-    monkeypatch.setattr("patchscaler_cli.training.calibrate.FINE_FIDELITIES", (0.0, 0.5))
     judge = [
         "--hr",
         validation / "hr",
@@ -131,8 +123,21 @@ def test_a_run_becomes_weights_that_upscale(
         "--threads",
         1,
     ]
-    calibrated = run_cli("train", "calibrate", "--run", trained.path, *judge, "--every", 1)
+    calibrated = run_cli(
+        "train",
+        "calibrate",
+        "--run",
+        trained.path,
+        *judge,
+        "--every",
+        1,
+        "--psnr-margin",
+        -20,
+        "--candidates",
+        "0.1:1,0.2:2",
+    )
     assert calibrated.exit_code == 0, calibrated.output
+    assert set(json.loads(trained.groups.read_text())["presets"]) == {"fast", "balanced", "best"}
     weights = tmp_path / "small.safetensors"
     exported = run_cli("train", "export", "--run", trained.path, *judge, "--output", weights)
     assert exported.exit_code == 0, exported.output

@@ -126,21 +126,28 @@ LpipsFile = Annotated[Path, typer.Option("--lpips", help="Safetensors file with 
 @app.command()
 def calibrate(
     run: RunPath, hr: HrFolder, lr: LrFolders, lpips: LpipsFile, device: Device = "cpu", threads: Threads = 2,
-    every: Annotated[int, typer.Option(help="Take every n-th picture only.")] = 4,
+    every: Annotated[int, typer.Option(min=1, help="Take every n-th picture only.")] = 2,
+    psnr_margin: Annotated[float, typer.Option(help="dB by which PSNR-Y must stay above bicubic's, on each LR folder; may be negative.")] = 0.15,
+    candidates: Annotated[str | None, typer.Option(metavar="LIST", help="What a group may be, as SIGMA:STEPS with commas between.", show_default="one, two and four steps from noise of 0.06 to 0.3")] = None,
 ) -> None:  # fmt: skip
-    """Phase 5: find the groups, their thresholds and the default fidelity on validation pictures."""
+    """Phase 5: find the groups, their thresholds, the default fidelity and the presets on validation pictures.
+
+    The measurements stay in the run's folder (calibration.npz): another --psnr-margin is a matter of a minute.
+    """
     import json
 
     import torch
 
     from patchscaler_cli.evaluation.metrics import load_lpips
-    from patchscaler_cli.training.calibrate import Calibration, load_sets
+    from patchscaler_cli.training.calibrate import CANDIDATES, Calibrator, load_sets, parse_candidates
     from patchscaler_cli.training.export import assemble
     from patchscaler_cli.training.folder import RunFolder
 
     torch.set_num_threads(threads)
+    wanted = CANDIDATES if candidates is None else parse_candidates(candidates)
     folder = RunFolder(run)
-    found = Calibration(assemble(folder), load_sets(hr, lr, every), load_lpips(lpips), device).run()
+    calibrator = Calibrator.of(assemble(folder), load_sets(hr, lr, every), load_lpips(lpips), device)
+    found = calibrator.run(wanted, psnr_margin, folder.measurements)
     folder.groups.write_text(json.dumps(found, indent=1))
 
 

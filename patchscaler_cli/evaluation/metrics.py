@@ -79,18 +79,28 @@ class Lpips:
         if missing:
             raise PatchScalerError(f"{weights}: these are not LPIPS's AlexNet weights; {missing[0]!r} is missing.")
 
-    @torch.inference_mode()
     def __call__(self, truth: Pixels, picture: Pixels) -> float:
         """The distance of two RGB pictures [H, W, 3], at least 32x32 pixels; 0 = equal."""
+        return sum(float(layer.mean()) for layer in self.maps(self.features(truth), picture))
+
+    @torch.inference_mode()
+    def features(self, picture: Pixels) -> list[Tensor]:
+        """The five layers' unit features [C, h, w] of a picture [H, W, 3]."""
         mean = torch.tensor([-0.030, -0.088, -0.188]).view(3, 1, 1)
         deviation = torch.tensor([0.458, 0.448, 0.450]).view(3, 1, 1)
-        pair = torch.from_numpy(np.stack((truth, picture))).permute(0, 3, 1, 2).float() / 127.5 - 1
-        total = 0.0
-        for i, layer in enumerate(self._features((pair - mean) / deviation)):
-            layer = layer / (layer.square().sum(1, keepdim=True).sqrt() + 1e-10)
-            difference = (layer[0] - layer[1]).square() * self._weights[f"lin{i}"].view(-1, 1, 1)
-            total += float(difference.sum(0).mean())
-        return total
+        pixels = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))[None].float() / 127.5 - 1
+        layers = (layer[0] for layer in self._features((pixels - mean) / deviation))
+        return [layer / (layer.square().sum(0, keepdim=True).sqrt() + 1e-10) for layer in layers]
+
+    @torch.inference_mode()
+    def maps(self, truth: list[Tensor], picture: Pixels) -> list[npt.NDArray[np.float32]]:
+        """Where a picture [H, W, 3] differs from one whose `features` are given: five maps [h, w], whose means add up to
+        the distance."""
+        pairs = zip(truth, self.features(picture), strict=True)
+        return [
+            ((one - other).square() * self._weights[f"lin{i}"].view(-1, 1, 1)).sum(0).numpy()
+            for i, (one, other) in enumerate(pairs)
+        ]
 
     def _features(self, x: Tensor) -> list[Tensor]:
         layers = []

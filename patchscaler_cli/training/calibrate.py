@@ -1,44 +1,45 @@
-"""Phase 5: the groups, their thresholds and the default fidelity, found on pictures whose truth is known.
+"""Phase 5: the groups, their thresholds, the default fidelity and the presets, found on pictures whose truth is known.
 
-Fidelity and groups depend on each other: what many steps make of a patch may be too much alone and just right when it is
-mixed with the coarse image. So every candidate is judged at its own best fidelity: the one of the lowest LPIPS whose
-PSNR-Y stays PSNR_MARGIN above bicubic's on every set of pictures. The rule, in order:
-
-1. Every candidate (sigma_tau, N) samples all patches uniformly. The hardest group takes HARD_STEPS steps, the middle one
-   half of them, each from the start noise of the lowest LPIPS.
-2. The easiest group keeps the coarse patch or takes one step from one of the start noises.
-3. The thresholds are quantiles of the Qmap. Of all easiest groups and shares whose evaluations are at most MOST_COST of
-   uniform sampling's, those of the lowest LPIPS are taken; their fidelity, on a finer grid, is the default.
+Three steps: `calibrate_measure` samples every patch by every candidate (sigma_tau, N), `calibrate_search` has the rule and
+chooses, and the chosen presets are then measured here as a user would see them, by the pipeline. What the search reads
+from the patches' shares is a forecast: at the borders between groups it cannot see what LPIPS sees. Where the real PSNR-Y
+misses the margin, the fidelity is raised.
 """
 
 from __future__ import annotations
 
-import itertools
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from patchscaler_cli.evaluation.folder import Distance, Example, bicubic, examples, per_patch_errors
-from patchscaler_cli.evaluation.metrics import psnr_y
+from patchscaler_cli.errors import UsageError
+from patchscaler_cli.evaluation.folder import bicubic, examples
+from patchscaler_cli.evaluation.metrics import Lpips, psnr_y
 from patchscaler_cli.models.patchscaler import PatchScalerModel
-from patchscaler_cli.pipeline.result import UpscaleResult
 from patchscaler_cli.pipeline.settings import UpscaleSettings
 from patchscaler_cli.pipeline.upscaler import Upscaler
 from patchscaler_cli.sampling.groups import Group, GroupLadder
+from patchscaler_cli.training.calibrate_measure import BATCH, FIDELITIES, PatchMeasurer, Sets
+from patchscaler_cli.training.calibrate_search import FIDELITIES as FIDELITY_GRID
+from patchscaler_cli.training.calibrate_search import Found, frontier, presets, search, uniform_curve
+from patchscaler_cli.training.calibrate_table import Measurements, Outcome, outcome
 
-SIGMAS = (0.06, 0.1, 0.15, 0.2, 0.3)
-HARD_STEPS = 4
-MOST_COST = 0.48
+KEEP = Group(0.0, 0)
+CANDIDATES = tuple(
+    Group(sigma, steps)
+    for steps, sigmas in ((1, (0.06, 0.1, 0.2, 0.3)), (2, (0.1, 0.2, 0.3)), (4, (0.2, 0.3)))
+    for sigma in sigmas
+)
+"""What a group may be: where the few-step phase trains, and more noise for more steps."""
 PSNR_MARGIN = 0.15
-HARD_SHARES = (0.05, 0.12)
-KEEP_SHARES = (0.05, 0.15)
-EASY_SHARE = 0.45
-FIDELITIES = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8)
-FINE_FIDELITIES = tuple(i / 20 for i in range(18))
+"""dB that PSNR-Y stays above bicubic's, on the set of pictures where it is the least."""
 
-Sets = dict[str, list[Example]]
+Say = Callable[[str], None]
 
 
 def load_sets(hr: Path, lr_folders: list[Path], every: int) -> Sets:
@@ -46,88 +47,151 @@ def load_sets(hr: Path, lr_folders: list[Path], every: int) -> Sets:
     return {folder.name: list(examples(hr, folder, every)) for folder in lr_folders}
 
 
-class Calibration:
-    """The search, with every measurement it made in `table`."""
+def parse_candidates(words: str) -> tuple[Group, ...]:
+    """Candidates from words such as "0.1:1,0.3:32": start noise and steps, with commas between.
 
-    def __init__(self, model: PatchScalerModel, sets: Sets, lpips: Distance, device: str) -> None:
-        self.model, self.sets, self.lpips, self.device = model, sets, lpips, device
-        self.table: list[dict[str, Any]] = []
+    Raises:
+        UsageError: if a word is no candidate.
+    """
+    found = set()
+    for word in words.split(","):
+        sigma, _, steps = word.partition(":")
+        try:
+            group = Group(float(sigma), int(steps))
+        except ValueError:
+            group = KEEP
+        if not (0.01 <= group.sigma <= 10 and 1 <= group.steps <= 1000):
+            raise UsageError(
+                f"--candidates: {word!r} is no candidate; give SIGMA:STEPS with commas between, such as 0.1:1,0.3:4 "
+                "(sigma from 0.01 to 10, 1 to 1000 steps)."
+            )
+        found.add(group)
+    return tuple(sorted(found, key=lambda group: (group.steps, group.sigma)))
 
-    def run(self) -> dict[str, Any]:
-        """Search by the rule above.
+
+@dataclass(frozen=True)
+class Calibrator:
+    """Calibrates one model.
+
+    Attributes:
+        upscaler: the model as users run it, on its device and in its dtype; its own ladder is of no account.
+        sets: the pictures.
+        lpips: the judge.
+        say: told how far the work is.
+    """
+
+    upscaler: Upscaler
+    sets: Sets
+    lpips: Lpips
+    say: Say = print
+
+    @classmethod
+    def of(cls, model: PatchScalerModel, sets: Sets, lpips: Lpips, device: str, say: Say = print) -> Calibrator:
+        """For a model that has no calibration yet."""
+        placeholder = {"calibration": GroupLadder((Group(0.1, 1),), ()).to_dict()}
+        return cls(Upscaler(model, placeholder, device), sets, lpips, say)
+
+    def run(self, candidates: tuple[Group, ...], margin: float, store: Path | None = None) -> dict[str, Any]:
+        """Measure, search, and measure what was chosen.
+
+        Args:
+            candidates: that sample, by steps and start noise.
+            margin: dB of PSNR-Y above bicubic's.
+            store: file (.npz) for the measurements; one that holds those of the same model, pictures and candidates is
+                read instead of measuring again.
 
         Returns:
-            JSON values: groups, thresholds, fidelity, and the table of what was measured.
+            JSON values: the default's groups, thresholds and fidelity; `presets`; `curve`; `table`; `margin`.
+
+        Raises:
+            PatchScalerError: if no ladder keeps the margin.
         """
-        hard, middle = self._choose_groups()
-        ladder = self._choose_thresholds(hard, middle)
-        chosen = self._measure(ladder, FINE_FIDELITIES, chosen=True)
-        return ladder.to_dict() | {"fidelity": chosen["fidelity"], "table": self.table}
+        table = self._table((KEEP, *candidates), store)
+        found = search(table, margin)
+        chosen = presets(found)
+        measured: dict[Found, dict[str, Any]] = {}
+        for name, one in chosen.items():
+            if one not in measured:
+                measured[one] = self._measured(one, margin)
+            self.say(f"{name}: {json.dumps(measured[one])}")
+        values = {name: measured[one] for name, one in chosen.items()}
+        default = values["balanced"]
+        curve = {
+            "adaptive": [_point(one.outcome, one.fidelity) for one in frontier(found)],
+            "uniform": [_point(one, fidelity) for fidelity, one in uniform_curve(table, margin)],
+        }
+        return {name: default[name] for name in ("groups", "thresholds", "fidelity")} | {
+            "presets": values, "psnr_margin": margin, "pictures": len(table.bicubic), "curve": curve, "table": _rows(table),
+        }  # fmt: skip
 
-    def _upscale(self, ladder: GroupLadder, coarse_only: bool = False) -> dict[str, list[UpscaleResult]]:
-        upscaler = Upscaler(self.model, {"calibration": ladder.to_dict()}, self.device)
-        settings = UpscaleSettings(batch_size=64, coarse_only=coarse_only)
-        return {name: [upscaler.upscale(one.lr, settings) for one in chosen] for name, chosen in self.sets.items()}
+    def _table(self, candidates: tuple[Group, ...], store: Path | None) -> Measurements:
+        """The measurements, from the store where it has them."""
+        key = self._fingerprint(candidates)
+        if store is not None and (known := Measurements.load(store, key)) is not None:
+            self.say(f"the measurements are taken from {store}")
+            return known
+        upscaler = self.upscaler
+        measurer = PatchMeasurer(upscaler.network, upscaler.network.memory.keys.device, self.lpips)
+        table = measurer.measure(self.sets, candidates, self.say)
+        if store is not None:
+            table.save(store, key)
+        return table
 
-    def _measure(self, ladder: GroupLadder, fidelities: tuple[float, ...] = FIDELITIES, **what: Any) -> dict[str, Any]:
-        """A ladder's best fidelity with its mean LPIPS and PSNR-Y, and its evaluations a patch; added to the table."""
-        results = self._upscale(ladder)
-        rows = [self._at_fidelity(fidelity, results) for fidelity in fidelities]
-        allowed = [row for row in rows if row["psnr_y_over_bicubic"] >= PSNR_MARGIN]
-        best = min(allowed, key=lambda row: row["lpips"]) if allowed else rows[-1]
-        evaluations = [result.network_evaluations / result.patches for some in results.values() for result in some]
-        row = what | best | {"evaluations": round(float(np.mean(evaluations)), 3)}
-        print(row, flush=True)
-        self.table.append(row)
-        return row
-
-    def _at_fidelity(self, fidelity: float, results: dict[str, list[UpscaleResult]]) -> dict[str, Any]:
-        """Mean LPIPS over all pictures, and the mean gain of PSNR-Y over bicubic on the set where it is smallest."""
-        distances, gains = [], []
+    def _fingerprint(self, candidates: tuple[Group, ...]) -> str:
+        """Tells whether model, arithmetic, pictures and candidates are the same."""
+        digest = hashlib.sha256(repr((candidates, FIDELITIES, self.upscaler.dtype, self.upscaler.device)).encode())
+        for name, tensor in self.upscaler.network.state_dict().items():
+            digest.update(name.encode() + tensor.float().cpu().contiguous().numpy().tobytes())
         for name, pictures in self.sets.items():
-            set_gains = []
-            for one, result in zip(pictures, results[name], strict=True):
+            digest.update(name.encode())
+            for one in pictures:
+                digest.update(one.name.encode() + one.hr.tobytes() + one.lr.tobytes())
+        return digest.hexdigest()
+
+    def _measured(self, found: Found, margin: float) -> dict[str, Any]:
+        """A preset as it goes into the metadata, its figures those of real pictures."""
+        ladder = {"calibration": found.ladder.to_dict()}
+        upscaler = Upscaler(self.upscaler.network, ladder, self.upscaler.device, self.upscaler.dtype)
+        pictures, evaluations = [], []
+        for number, examples_of_set in enumerate(self.sets.values()):
+            for one in examples_of_set:
+                result = upscaler.upscale(one.lr, UpscaleSettings(fidelity=0.0, batch_size=BATCH))
                 coarse, refined = result.coarse.astype(np.float32), result.pixels.astype(np.float32)
-                mixed = (coarse + (1 - fidelity) * (refined - coarse)).round().clip(0, 255).astype(np.uint8)
-                distances.append(self.lpips(one.hr, mixed))
-                set_gains.append(psnr_y(one.hr, mixed) - psnr_y(one.hr, bicubic(one.lr)))
-            gains.append(float(np.mean(set_gains)))
-        lpips = round(float(np.mean(distances)), 4)
-        return {"fidelity": fidelity, "lpips": lpips, "psnr_y_over_bicubic": round(min(gains), 3)}
-
-    def _choose_groups(self) -> tuple[Group, Group]:
-        def best(steps: int) -> Group:
-            rows = [
-                (self._measure(GroupLadder((Group(sigma, steps),), ()), sigma=sigma, steps=steps)["lpips"], sigma)
-                for sigma in SIGMAS
+                pictures.append((number, one, coarse, refined - coarse, psnr_y(one.hr, bicubic(one.lr))))
+                evaluations.append(result.network_evaluations / result.patches)
+        for fidelity in [each for each in FIDELITY_GRID if each >= found.fidelity]:
+            mixed = [
+                (coarse + np.float32(1 - fidelity) * refinement).round().clip(0, 255).astype(np.uint8)
+                for _, _, coarse, refinement, _ in pictures
             ]
-            return Group(min(rows)[1], steps)
+            gains: list[list[float]] = [[] for _ in self.sets]
+            for (number, one, _, _, of_bicubic), picture in zip(pictures, mixed, strict=True):
+                gains[number].append(psnr_y(one.hr, picture) - of_bicubic)
+            gain = min(float(np.mean(each)) for each in gains)
+            if gain >= margin:
+                break
+        distances = [self.lpips(one.hr, picture) for (_, one, _, _, _), picture in zip(pictures, mixed, strict=True)]
+        real = Outcome(float(np.mean(evaluations)), float(np.mean(distances)), gain)
+        return found.ladder.to_dict() | _point(real, fidelity) | {
+            "forecast": _point(found.outcome, found.fidelity), "uniform": _point(found.uniform, found.fidelity)
+        }  # fmt: skip
 
-        return best(HARD_STEPS), best(HARD_STEPS // 2)
 
-    def _choose_thresholds(self, hard: Group, middle: Group) -> GroupLadder:
-        qmap = self._qmap()
-        easy = [(Group(0.0, 0), share) for share in KEEP_SHARES] + [(Group(sigma, 1), EASY_SHARE) for sigma in SIGMAS]
-        measured: list[tuple[float, GroupLadder]] = []
-        for (easiest, easy_share), hard_share in itertools.product(easy, HARD_SHARES):
-            evaluations = hard_share * hard.steps + easy_share * easiest.steps
-            evaluations += (1 - hard_share - easy_share) * middle.steps
-            if evaluations > MOST_COST * hard.steps:
-                continue
-            thresholds = (float(np.quantile(qmap, 1 - easy_share)), float(np.quantile(qmap, hard_share)))
-            ladder = GroupLadder((easiest, middle, hard), thresholds)
-            row = self._measure(
-                ladder, easiest=[easiest.sigma, easiest.steps], easy_share=easy_share, hard_share=hard_share
-            )
-            measured.append((row["lpips"], ladder))
-        return min(measured, key=lambda item: item[0])[1]
+def _point(one: Outcome, fidelity: float) -> dict[str, float]:
+    return {
+        "fidelity": fidelity,
+        "evaluations": round(one.evaluations, 3),
+        "lpips": round(one.lpips, 4),
+        "psnr_y_over_bicubic": round(one.gain, 3),
+    }
 
-    def _qmap(self) -> npt.NDArray[np.float64]:
-        """The Qmap of all pictures' patches side by side [N]."""
-        results = self._upscale(GroupLadder((Group(0.1, 1),), ()), coarse_only=True)
-        pairs = zip(
-            (one for pictures in self.sets.values() for one in pictures),
-            (result for some in results.values() for result in some),
-            strict=True,
-        )
-        return np.concatenate([per_patch_errors(result, one.hr)[0] for one, result in pairs])
+
+def _rows(table: Measurements) -> list[dict[str, Any]]:
+    """Every candidate's uniform sampling at the fidelities where it was measured."""
+    shares = {fidelity: table.at(fidelity) for fidelity in table.fidelities[:-1]}
+    return [
+        {"sigma": group.sigma, "steps": group.steps}
+        | _point(outcome(table, shares[fidelity], np.full(len(table.qmap), number)), fidelity)
+        for number, group in enumerate(table.candidates)
+        for fidelity in shares
+    ]

@@ -4,7 +4,7 @@ config.json    sizes of the model, written by the first phase
 coarse.pt      phase 1       pairs.pt     coarse images of all photos (uint8), made once
 texture.pt     phase 2       textures.pt  the chosen reference textures (pixels: never leaves this folder)
 diffusion.pt   phase 3       few_step.pt  phase 4
-groups.json    calibration
+groups.json    calibration   calibration.npz  what it measured
 """
 
 from __future__ import annotations
@@ -93,6 +93,10 @@ class RunFolder:
     @property
     def groups(self) -> Path:
         return self.path / "groups.json"
+
+    @property
+    def measurements(self) -> Path:
+        return self.path / "calibration.npz"
 
     def load_coarse(self) -> CoarseModel:
         """The trained coarse model, averaged weights, on the CPU."""

@@ -1,0 +1,163 @@
+"""The measurements that calibration chooses by: every picture's patches, sampled uniformly by every candidate.
+
+The coarse image and its confidence are made once a picture, the truth's LPIPS features too.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from patchscaler_cli.evaluation.examples import Example
+from patchscaler_cli.evaluation.folder import bicubic
+from patchscaler_cli.evaluation.metrics import BORDER, Lpips, psnr_y
+from patchscaler_cli.models.patchscaler import PatchScalerModel
+from patchscaler_cli.pipeline.coarse_stage import CoarseStage
+from patchscaler_cli.pipeline.colour import enlarged_low_pass, reduced
+from patchscaler_cli.pipeline.diffusion_stage import DiffusionStage
+from patchscaler_cli.pipeline.network_pass import patch_grid
+from patchscaler_cli.pipeline.pixels import from_network, to_network
+from patchscaler_cli.sampling.groups import Group, GroupLadder
+from patchscaler_cli.sampling.qmap import quantify
+from patchscaler_cli.tiling.blending import border_fade
+from patchscaler_cli.tiling.grid import PatchGrid
+from patchscaler_cli.tiling.rows import Rows, RowWindow
+from patchscaler_cli.training.calibrate_table import Measurements
+
+FIDELITIES = (0.0, 0.2, 0.4, 0.7)
+"""Where LPIPS is measured, beside 1: it changes smoothly in between."""
+LUMA = np.array([65.481, 128.553, 24.966], np.float32) / 2
+"""Of [-1, 1] to differences of Y in 16..235 (BT.601)."""
+BATCH = 96
+
+Sets = dict[str, list[Example]]
+Cells = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """One picture's coarse stage: the coarse image [3, H, W] in [-1, 1] over the patches' extent, confidence, Qmap."""
+
+    grid: PatchGrid
+    coarse: RowWindow
+    qmap: npt.NDArray[np.float32]
+
+
+class PatchMeasurer:
+    """Samples pictures with one model, as the pipeline does, and measures them patch by patch."""
+
+    def __init__(self, model: PatchScalerModel, device: torch.device, lpips: Lpips) -> None:
+        """For a model that lies on `device` in the dtype to compute in."""
+        self._model, self._device, self._lpips = model, device, lpips
+        self._scale = model.config.coarse.scale
+
+    def measure(
+        self, sets: Sets, candidates: tuple[Group, ...], say: Callable[[str], None] = lambda line: None
+    ) -> Measurements:
+        """Every picture by every candidate (the first of which keeps the coarse patch)."""
+        assert candidates[0].steps == 0
+        qmaps, lpips, squared, picture, picture_set = [], [], [], [], []
+        of_bicubic: list[float] = []
+        begin, count = time.perf_counter(), sum(map(len, sets.values()))
+        for number, pictures in enumerate(sets.values()):
+            for one in pictures:
+                qmap, distances, errors = self._measure(one, candidates)
+                qmaps.append(qmap.ravel())
+                lpips.append(distances.reshape(*distances.shape[:2], -1))
+                squared.append(errors.reshape(*errors.shape[:2], -1))
+                picture.append(np.full(qmap.size, len(of_bicubic)))
+                picture_set.append(number)
+                of_bicubic.append(psnr_y(one.hr, bicubic(one.lr)))
+                say(f"{len(of_bicubic)} of {count} pictures measured, {time.perf_counter() - begin:.0f} s")
+        return Measurements(
+            candidates, (*FIDELITIES, 1.0), tuple(sets), np.array(picture_set), np.array(of_bicubic),
+            np.concatenate(picture), np.concatenate(qmaps).astype(np.float64),
+            np.concatenate(lpips, axis=2), np.concatenate(squared, axis=2),
+        )  # fmt: skip
+
+    def _measure(
+        self, one: Example, candidates: tuple[Group, ...]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Qmap [rows, columns], LPIPS [K, C, rows, columns] and coefficients of the squared error [3, C, rows, columns]."""
+        height, width = one.hr.shape[:2]
+        prepared = self._prepare(one)
+        grid, coarse = prepared.grid, self._inside(prepared.coarse.view(0, prepared.coarse.stop), one)
+        truth = self._lpips.features(one.hr)
+        cells = PatchCells(grid, self._scale, height, width)
+        lpips = np.empty((len(FIDELITIES) + 1, len(candidates), grid.rows, grid.columns), np.float32)
+        squared = np.zeros((3, *lpips.shape[1:]), np.float32)
+        shown = coarse.clip(-1, 1)  # what a file can hold
+        kept = np.einsum("chw,c->hw", shown - to_network(one.hr), LUMA)
+        lpips[:] = cells.sum_of_means(self._lpips.maps(truth, from_network(coarse, one.hr.dtype)))
+        squared[0] = cells.inner_mean(kept**2)
+        for number, group in enumerate(candidates[1:], 1):
+            refinement = self.refinement(prepared, group, one)
+            change = np.einsum("chw,c->hw", (coarse + refinement).clip(-1, 1) - shown, LUMA)
+            squared[1, number] = cells.inner_mean(2 * kept * change)
+            squared[2, number] = cells.inner_mean(change**2)
+            for place, fidelity in enumerate(FIDELITIES):
+                mixed = from_network(coarse + np.float32(1 - fidelity) * refinement, one.hr.dtype)
+                lpips[place, number] = cells.sum_of_means(self._lpips.maps(truth, mixed))
+        return prepared.qmap, lpips, squared
+
+    def _prepare(self, one: Example) -> _Prepared:
+        grid = patch_grid(self._model, *one.lr.shape[:2])
+        stage = CoarseStage(self._model.coarse, one.lr, grid.extent, 256, self._device)
+        stage.finish(grid.extent[0])
+        return _Prepared(grid, stage.rows, quantify(stage.confidence, grid.tops, grid.lefts, grid.size))
+
+    def refinement(self, prepared: _Prepared, group: Group, one: Example) -> Rows:
+        """What the pipeline adds to the coarse image at fidelity 0 if all patches are in one group [3, H, W]."""
+        grid, scale = prepared.grid, self._scale
+        stage = DiffusionStage(
+            self._model, self._device, prepared.coarse, grid, GroupLadder((group,), ()), seed=0, batch_size=BATCH, texture=True
+        )  # fmt: skip
+        stage.refine(0, np.zeros((grid.rows, grid.columns), np.int64))
+        rows, height = stage.rows.view(0, stage.rows.stop), grid.extent[0]
+        drift = RowWindow(3, grid.extent[1])
+        drift.append(-reduced(rows, scale))
+        refinement = self._inside(enlarged_low_pass(drift, 0, height, height, scale) + rows, one)
+        fades = [border_fade(0, length, length, grid.overlap * scale) for length in one.hr.shape[:2]]
+        faded: Rows = refinement * (fades[0][:, None] * fades[1])
+        return faded
+
+    def _inside(self, rows: Rows, one: Example) -> Rows:
+        return rows[:, : one.hr.shape[0], : one.hr.shape[1]]
+
+
+class PatchCells:
+    """Parts a picture among its patches: every place belongs to the patch whose middle part it lies in."""
+
+    def __init__(self, grid: PatchGrid, scale: int, height: int, width: int) -> None:
+        """For a picture of `height` x `width` pixels."""
+        self._grid, self._scale, self._size = grid, scale, (height, width)
+
+    def _belongs(self, positions: npt.NDArray[np.float64], count: int) -> Cells:
+        """Which of `count` patches along an axis each position (in pixels) belongs to, as 0 and 1 [count, n]."""
+        step, margin = (self._grid.size - self._grid.overlap) * self._scale, self._grid.overlap * self._scale / 2
+        cell = ((positions - margin) // step).clip(0, count - 1).astype(np.int64)
+        member: Cells = (np.arange(count)[:, None] == cell).astype(np.float32)
+        return member
+
+    def mean(self, values: npt.NDArray[np.float32], border: int = 0) -> Cells:
+        """Every patch's share of the mean of a map [h, w] that covers the picture without `border` [rows, columns]."""
+        axes = []
+        for places, length, count in zip(values.shape, self._size, (self._grid.rows, self._grid.columns), strict=True):
+            positions = border + (np.arange(places) + 0.5) * ((length - 2 * border) / places)
+            axes.append(self._belongs(positions, count))
+        shares: Cells = axes[0] @ values @ axes[1].T / np.float32(values.size)
+        return shares
+
+    def inner_mean(self, values: npt.NDArray[np.float32]) -> Cells:
+        """Shares of the mean of a map [H, W] without the border that PSNR leaves out."""
+        return self.mean(values[BORDER:-BORDER, BORDER:-BORDER], BORDER)
+
+    def sum_of_means(self, maps: list[npt.NDArray[np.float32]]) -> Cells:
+        """Shares of LPIPS, which is the sum of several maps' means."""
+        total: Cells = np.sum([self.mean(values) for values in maps], axis=0, dtype=np.float32)
+        return total
