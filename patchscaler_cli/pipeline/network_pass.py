@@ -146,7 +146,7 @@ class NetworkPass:
             if not self._settings.coarse_only:
                 refined = enlarged_low_pass(self._drift, top, bottom, height, scale)
                 refined += self._diffusion.rows.view(top * scale, bottom * scale)
-                refined *= (1 - self._fidelity) * self._fade(top * scale, bottom * scale)
+                refined *= (1 - self._fidelity) * refinement_fade(self.grid, scale, top * scale, bottom * scale)
                 refined += coarse
                 self._diffusion.rows.drop(bottom * scale)
                 self._drift.drop(max(bottom - REACH, 0))
@@ -158,18 +158,6 @@ class NetworkPass:
         rows = slice(max(first - top * scale, 0), max(last - top * scale, 0))
         inside = (slice(None), rows, slice(left, right))
         return Strip(refined[inside], coarse[inside])
-
-    def _fade(self, top: int, bottom: int) -> Rows:
-        """Weight of the refinement for HR rows `top` to `bottom` [bottom - top, W].
-
-        It fades in over one LR pixel: a patch's outermost pixels are its weakest (their residual is twice the others').
-        """
-        if self.grid.wraps:  # there is no border
-            return np.ones((bottom - top, 1), np.float32)
-        width = self._scale
-        rows = border_fade(top, bottom, self._height * self._scale, width)
-        columns = border_fade(0, self.grid.extent[1] * self._scale, self._width * self._scale, width)
-        return rows[:, None] * columns
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:
@@ -184,3 +172,15 @@ def patch_grid(model: PatchScalerModel, height: int, width: int, wrap: bool = Fa
     size = model.config.patch_dit.patch // model.config.coarse.scale
     # Beyond the picture's ends: the margin itself, and how far the colour hold reaches.
     return PatchGrid(height, width, size, wrap=WRAP_MARGIN + REACH if wrap else None)
+
+
+def refinement_fade(grid: PatchGrid, scale: int, top: int, bottom: int) -> Rows:
+    """Weight of the refinement for HR rows `top` to `bottom` of the extent [bottom - top, W], or [bottom - top, 1].
+
+    It fades in over one LR pixel: a patch's outermost pixels are its weakest (their residual is twice the others').
+    """
+    if grid.wraps:  # there is no border
+        return np.ones((bottom - top, 1), np.float32)
+    rows = border_fade(top, bottom, grid.height * scale, scale)
+    columns = border_fade(0, grid.extent[1] * scale, grid.width * scale, scale)
+    return rows[:, None] * columns

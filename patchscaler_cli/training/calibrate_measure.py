@@ -20,11 +20,10 @@ from patchscaler_cli.models.patchscaler import PatchScalerModel
 from patchscaler_cli.pipeline.coarse_stage import CoarseStage
 from patchscaler_cli.pipeline.colour import enlarged_low_pass, reduced
 from patchscaler_cli.pipeline.diffusion_stage import DiffusionStage
-from patchscaler_cli.pipeline.network_pass import patch_grid
+from patchscaler_cli.pipeline.network_pass import patch_grid, refinement_fade
 from patchscaler_cli.pipeline.pixels import from_network, to_network
 from patchscaler_cli.sampling.groups import Group, GroupLadder
 from patchscaler_cli.sampling.qmap import quantify
-from patchscaler_cli.tiling.blending import border_fade
 from patchscaler_cli.tiling.grid import PatchGrid
 from patchscaler_cli.tiling.rows import Rows, RowWindow
 from patchscaler_cli.training.calibrate_table import Measurements
@@ -121,10 +120,9 @@ class PatchMeasurer:
         rows, height = stage.rows.view(0, stage.rows.stop), grid.extent[0]
         drift = RowWindow(3, grid.extent[1])
         drift.append(-reduced(rows, scale))
-        refinement = self._inside(enlarged_low_pass(drift, 0, height, height, scale) + rows, one)
-        fades = [border_fade(0, length, length, grid.overlap * scale) for length in one.hr.shape[:2]]
-        faded: Rows = refinement * (fades[0][:, None] * fades[1])
-        return faded
+        refinement = enlarged_low_pass(drift, 0, height, height, scale) + rows
+        faded: Rows = refinement * refinement_fade(grid, scale, 0, height * scale)
+        return self._inside(faded, one)
 
     def _inside(self, rows: Rows, one: Example) -> Rows:
         return rows[:, : one.hr.shape[0], : one.hr.shape[1]]
