@@ -11,7 +11,7 @@ from typer.testing import Result
 
 from patchscaler_cli.pipeline.result import GroupReport, UpscalePlan, UpscaleResult
 from patchscaler_cli.pipeline.settings import NoProgress, Progress, UpscaleSettings
-from patchscaler_cli.sampling.groups import Group, GroupLadder
+from patchscaler_cli.sampling.groups import Group, GroupLadder, Preset
 
 RunCli = Callable[..., Result]
 """The fixture `run_cli`: takes the words of a command line."""
@@ -27,7 +27,7 @@ class FakeUpscaler:
     asked: ClassVar[list[UpscaleSettings]] = []
     """The settings of each `upscale` and `plan`."""
 
-    model_name, device, dtype, default_fidelity = "fake", "cpu", "fp32", 0.25
+    model_name, device, dtype = "fake", "cpu", "fp32"
     ladder = GroupLadder((Group(0.05, 1), Group(0.2, 2)), (0.5,))
 
     def __init__(self) -> None:
@@ -38,6 +38,10 @@ class FakeUpscaler:
         del options["progress"]  # a display, of no account to what is computed
         cls.loads.append({"model": model, **options})
         return cls()
+
+    def sampling(self, settings: UpscaleSettings) -> Preset:
+        fidelity = 0.25 if settings.fidelity is None else settings.fidelity
+        return Preset(self.ladder.select(settings.groups, settings.steps), fidelity)
 
     def plan(self, width: int, height: int, settings: UpscaleSettings) -> UpscalePlan:
         self.asked.append(settings)

@@ -64,13 +64,22 @@ def test_overwrite_replaces_the_output(run_cli: RunCli, photo: Path) -> None:
 
 def test_every_option_reaches_the_pipeline(run_cli: RunCli, photo: Path) -> None:
     words = (
-        "--scale 3 --steps 5 --groups 2 --fidelity 0.25 --coarse-only --no-texture --tile 64 --batch-size 7 --seed 9 "
+        "--scale 3 --preset best --steps 5 --groups 2 --fidelity 0.25 --coarse-only --no-texture --tile 64 --batch-size 7 --seed 9 "
         "--device cpu --dtype fp32 --weights own.safetensors"
     )
     assert run_cli("upscale", photo, *words.split()).exit_code == 0
     assert FakeUpscaler.asked == [
         UpscaleSettings(
-            scale=3, steps=5, groups=2, fidelity=0.25, coarse_only=True, texture=False, tile=64, batch_size=7, seed=9
+            scale=3,
+            preset="best",
+            steps=5,
+            groups=2,
+            fidelity=0.25,
+            coarse_only=True,
+            texture=False,
+            tile=64,
+            batch_size=7,
+            seed=9,
         )
     ]
     own = {"model": None, "weights": Path("own.safetensors"), "device": "cpu", "dtype": "fp32", "may_download": True}
@@ -222,4 +231,7 @@ def test_the_file_tells_how_it_was_made(run_cli: RunCli, photo: Path) -> None:
     with Image.open(photo.with_name("cat_x4.png")) as image:
         note = str(image.getexif()[0x0131])
     assert note.startswith("PatchScaler ")
-    assert all(word in note for word in ("model fake", "640x512 from 160x128", "fidelity 0.25", "2 steps", "seed 7"))
+    assert all(
+        word in note
+        for word in ("model fake", "640x512 from 160x128", "preset balanced", "fidelity 0.25", "2 steps", "seed 7")
+    )

@@ -38,6 +38,7 @@ def evaluate(
     lpips: own.Lpips = None,
     niqe: own.Niqe = None,
     with_pyiqa: own.WithPyiqa = False,
+    preset: opt.PresetName = None,
     fidelity: opt.Fidelity = None,
     steps: opt.Steps = None,
     groups: opt.Groups = None,
@@ -62,7 +63,7 @@ def evaluate(
     The LR pictures are made from the HR pictures, or given as a second folder.
     """
     settings = UpscaleSettings(
-        steps=steps, groups=groups, fidelity=fidelity, texture=not no_texture, seed=seed, tile=tile, batch_size=batch_size
+        preset=preset, steps=steps, groups=groups, fidelity=fidelity, texture=not no_texture, seed=seed, tile=tile, batch_size=batch_size
     )  # fmt: skip
     wishes = Wishes.of(methods, variant, compare, settings)
     _check_lr(lr, degradation, degradation_seed, save_lr)
@@ -81,7 +82,7 @@ def evaluate(
     files = example_files(hr, lr, every)
     others = [folder_of_others(name, folder, files) for name, folder in wishes.others.items()]
     columns = metric_columns(lpips, niqe, with_pyiqa)
-    upscaler = _load(model, weights, device, dtype, offline) if wishes.upscalings else None
+    upscaler = _load(model, weights, device, dtype, offline, wishes) if wishes.upscalings else None
     make_lr = LrMaker(degradation or "clean", degradation_seed or 0)
     facts = {"HR": str(hr), "LR": str(lr or make_lr)} | _about_model(upscaler, wishes)
     comparison = Comparison.of(columns)
@@ -110,7 +111,7 @@ def _check_lr(lr: Path | None, degradation: str | None, seed: int | None, save_l
         raise UsageError("--degradation-seed draws only for --degradation training; give that too.")
 
 
-def _load(model: str | None, weights: Path | None, device: str, dtype: str, offline: bool) -> Upscaler:
+def _load(model: str | None, weights: Path | None, device: str, dtype: str, offline: bool, wishes: Wishes) -> Upscaler:
     """The model, warmed up, so that no method pays for what libraries do once."""
     from patchscaler_cli.evaluation.methods import warm_up
     from patchscaler_cli.pipeline.upscaler import Upscaler
@@ -120,6 +121,8 @@ def _load(model: str | None, weights: Path | None, device: str, dtype: str, offl
     )
     for notice in upscaler.notices:
         say_warning(notice)
+    for settings in wishes.upscalings.values():
+        upscaler.sampling(settings)  # refuses what these weights cannot do
     warm_up(upscaler)
     return upscaler
 

@@ -56,8 +56,8 @@ Variants = Annotated[
     typer.Option(
         "--variant",
         metavar="NAME=SETTINGS",
-        help="PatchScaler once more with other settings, such as 'uniform=groups:1,steps:4'; settings are steps, groups, "
-        "fidelity, texture (on or off) and seed. May be repeated.",
+        help="PatchScaler once more with other settings, such as 'uniform=groups:1,steps:4'; settings are preset, steps, "
+        "groups, fidelity, texture (on or off) and seed. May be repeated.",
         rich_help_panel=_methods,
     ),
 ]

@@ -21,7 +21,7 @@ def _switch(word: str) -> bool:
 
 
 KINDS: dict[str, Callable[[str], Any]] = {
-    "steps": int, "groups": int, "fidelity": float, "texture": _switch, "seed": int,
+    "preset": str, "steps": int, "groups": int, "fidelity": float, "texture": _switch, "seed": int,
 }  # fmt: skip
 """The settings that a variant may change, and how their words become values."""
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from patchscaler_cli.pipeline.settings import DEFAULT_SCALE, MAX_SCALE
+from patchscaler_cli.pipeline.settings import DEFAULT_PRESET, DEFAULT_SCALE, MAX_SCALE, PRESETS
 
 # typer's own checks of paths are off (`readable=False`): images/ and store/ look at the files and say more.
 
@@ -131,6 +131,16 @@ LongEdge = Annotated[
 # ---- quality against time -------------------------------------------------------------------------------------------
 
 _quality = "Quality against time"
+PresetName = Annotated[
+    str | None,
+    typer.Option(
+        "--preset",
+        metavar="|".join(PRESETS),
+        help="How much work goes into the patches, as the model was calibrated; --steps, --groups and --fidelity go before it.",
+        show_default=DEFAULT_PRESET,
+        rich_help_panel=_quality,
+    ),
+]
 Fidelity = Annotated[
     float | None,
     typer.Option(

@@ -48,6 +48,7 @@ def upscale(
     width: opt.Width = None,
     height: opt.Height = None,
     long_edge: opt.LongEdge = None,
+    preset: opt.PresetName = None,
     fidelity: opt.Fidelity = None,
     coarse_only: opt.CoarseOnly = False,
     steps: opt.Steps = None,
@@ -76,8 +77,9 @@ def upscale(
     started = time.perf_counter()
     # Whatever can be refused is refused before the model is loaded: the options, then the inputs, then the outputs.
     settings = UpscaleSettings(
-        scale=scale, width=width, height=height, long_edge=long_edge, steps=steps, groups=groups, fidelity=fidelity,
-        coarse_only=coarse_only, texture=not no_texture, wrap=wrap, tile=tile, batch_size=batch_size, seed=seed,
+        scale=scale, width=width, height=height, long_edge=long_edge, preset=preset, steps=steps, groups=groups,
+        fidelity=fidelity, coarse_only=coarse_only, texture=not no_texture, wrap=wrap, tile=tile, batch_size=batch_size,
+        seed=seed,
     )  # fmt: skip
     _check_device(device)
     refuse_both(model, weights)
@@ -107,6 +109,7 @@ def upscale(
         )
         if texture is not None:
             loaded[0].use_textures(texture)
+        loaded[0].sampling(settings)  # refuses what these weights cannot do, once for all pictures
         stages["load"] = round(time.perf_counter() - begin, 3)
         if not quiet:
             for notice in loaded[0].notices:

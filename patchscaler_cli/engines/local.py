@@ -19,7 +19,7 @@ from patchscaler_cli import __version__
 from patchscaler_cli.engines.inputs import Work
 from patchscaler_cli.errors import PatchScalerError, UsageError
 from patchscaler_cli.images.options import WriteOptions
-from patchscaler_cli.pipeline.settings import Progress, UpscaleSettings
+from patchscaler_cli.pipeline.settings import DEFAULT_PRESET, Progress, UpscaleSettings
 
 if TYPE_CHECKING:
     from patchscaler_cli.images.animation import Animation
@@ -237,9 +237,14 @@ def provenance(upscaler: Upscaler, settings: UpscaleSettings, outcome: Outcome) 
     if settings.coarse_only:
         words.append("coarse only")
     else:
-        fidelity = upscaler.default_fidelity if settings.fidelity is None else settings.fidelity
-        ladder = upscaler.ladder.select(settings.groups, settings.steps)
-        words += [f"fidelity {fidelity:g}", f"{len(ladder.groups)} groups", f"{ladder.groups[-1].steps} steps"]
+        sampling, preset = upscaler.sampling(settings), settings.preset or DEFAULT_PRESET
+        groups = sampling.ladder.groups
+        words += [
+            f"preset {preset}",
+            f"fidelity {sampling.fidelity:g}",
+            f"{len(groups)} groups",
+            f"{groups[-1].steps} steps",
+        ]
         words += [f"seed {settings.seed}"] if settings.texture else ["no texture prompt", f"seed {settings.seed}"]
     return ", ".join(words)
 

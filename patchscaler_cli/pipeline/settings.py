@@ -10,6 +10,8 @@ from patchscaler_cli.errors import UsageError
 
 MIN_SCALE, MAX_SCALE = 1.0, 16.0
 DEFAULT_SCALE = 4.0
+PRESETS = ("fast", "balanced", "best")
+DEFAULT_PRESET = "balanced"
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,8 @@ class UpscaleSettings:
         width: output width in pixels; with `height` alone or neither, the other side keeps the aspect ratio.
         height: output height in pixels.
         long_edge: length of the longer output side in pixels; excludes the three above.
+        preset: fast, balanced or best: the calibrated groups and fidelity to start from; None is balanced. What the next
+            three say goes before it.
         steps: sampling steps of the hardest group; the other groups follow in proportion.
         groups: how many difficulty groups; 1 is uniform sampling with the hardest group's settings.
         fidelity: 1 is the coarse image, 0 the whole refinement.
@@ -37,6 +41,7 @@ class UpscaleSettings:
     width: int | None = None
     height: int | None = None
     long_edge: int | None = None
+    preset: str | None = None
     steps: int | None = None
     groups: int | None = None
     fidelity: float | None = None
@@ -57,6 +62,8 @@ class UpscaleSettings:
             raise UsageError(f"--scale must be a number from {MIN_SCALE:g} to {MAX_SCALE:g}, not {self.scale:g}.")
         if self.fidelity is not None and not 0.0 <= self.fidelity <= 1.0:
             raise UsageError(f"--fidelity must be a number from 0 to 1, not {self.fidelity:g}.")
+        if self.preset is not None and self.preset not in PRESETS:
+            raise UsageError(f"--preset must be {', '.join(PRESETS[:-1])} or {PRESETS[-1]}, not {self.preset}.")
         for name, smallest in (("steps", 1), ("groups", 1), ("tile", 16), ("batch_size", 1), ("width", 1), ("height", 1), ("long_edge", 1)):  # fmt: skip
             value = getattr(self, name)
             if value is not None and value < smallest:

@@ -21,8 +21,8 @@ from patchscaler_cli.pipeline.device import DTYPES, choose_device, choose_dtype
 from patchscaler_cli.pipeline.network_pass import BAND_PIXELS, NetworkPass, patch_grid
 from patchscaler_cli.pipeline.pixels import AnyArray, as_array
 from patchscaler_cli.pipeline.result import GroupReport, UpscalePlan, UpscaleResult
-from patchscaler_cli.pipeline.settings import NoProgress, Progress, UpscaleSettings
-from patchscaler_cli.sampling.groups import GroupLadder
+from patchscaler_cli.pipeline.settings import DEFAULT_PRESET, NoProgress, Progress, UpscaleSettings
+from patchscaler_cli.sampling.groups import GroupLadder, Preset, read_presets
 from patchscaler_cli.store.finding import find_weights, refuse_both
 from patchscaler_cli.store.progress import DownloadProgress
 
@@ -45,8 +45,7 @@ class Upscaler:
         dtype: the arithmetic's name: "fp32", "fp16" or "bf16".
         notices: sentences for the user about what differs from what was asked.
         details: the weights file's details: calibration, licences of the training data, figures.
-        ladder: the calibrated groups.
-        default_fidelity: the calibrated fidelity.
+        presets: the calibrated groups and fidelities by name; every model has "balanced".
     """
 
     def __init__(
@@ -64,8 +63,7 @@ class Upscaler:
         self.device = str(self._device)
         self.model_name = model.config.name
         self.details = details
-        self.ladder = GroupLadder.from_dict(details.get("calibration"))
-        self.default_fidelity = float(details["calibration"].get("fidelity", 0.0))
+        self.presets = read_presets(details.get("calibration"), DEFAULT_PRESET)
         self._model = place(model, self._device)
         place(self._model.coarse, self._device, DTYPES[self.dtype])
         place(self._model.patch_dit, self._device, DTYPES[self.dtype])
@@ -120,6 +118,22 @@ class Upscaler:
         memory.load_state_dict({"keys": stored.keys, "values": stored.values})
         self._model.memory = place(memory, self._device)
 
+    def sampling(self, settings: UpscaleSettings) -> Preset:
+        """The groups and the fidelity that the settings come to with these weights.
+
+        Raises:
+            UsageError: if the weights have no such preset, or fewer groups.
+        """
+        name = settings.preset or DEFAULT_PRESET
+        if name not in self.presets:
+            raise UsageError(
+                f"These weights ({self.model_name}) were calibrated without presets, so there is no --preset {name}; "
+                "leave it out, or choose by --steps, --groups and --fidelity."
+            )
+        preset = self.presets[name]
+        fidelity = preset.fidelity if settings.fidelity is None else settings.fidelity
+        return Preset(preset.ladder.select(settings.groups, settings.steps), fidelity)
+
     def plan(self, width: int, height: int, settings: UpscaleSettings) -> UpscalePlan:
         """What upscaling a picture of that size would mean. Nothing is computed.
 
@@ -127,7 +141,7 @@ class Upscaler:
             UsageError: if the settings do not fit the size or the weights.
         """
         out_width, out_height = settings.output_size(width, height)
-        ladder = self.ladder.select(settings.groups, settings.steps)
+        ladder = self.sampling(settings).ladder
         config, tiles, patches, kept = self._model.config.coarse, 0, 0, 0
         sizes = _sizes(height, width, out_height, out_width)
         for (rows, columns), target in pairwise([(height, width), *sizes]):
@@ -172,8 +186,8 @@ class Upscaler:
         picture = as_array(image)
         dtype, (height, width) = picture.dtype, picture.shape[:2]
         out_width, out_height = settings.output_size(width, height)
-        ladder = self.ladder.select(settings.groups, settings.steps)
-        fidelity = self.default_fidelity if settings.fidelity is None else settings.fidelity
+        sampling = self.sampling(settings)
+        ladder, fidelity = sampling.ladder, sampling.fidelity
         sizes, passes, resizing = _sizes(height, width, out_height, out_width), [], 0.0
         depths = [np.dtype(np.uint16)] * (len(sizes) - 1) + [dtype]  # between passes finer than any file
         canvases = [canvas_bytes(*each) for each in zip(sizes, depths, strict=True)]

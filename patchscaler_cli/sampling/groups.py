@@ -99,3 +99,31 @@ class GroupLadder:
             raise PatchScalerError(
                 f"The calibrated groups in the weights' metadata cannot be used ({error})."
             ) from error
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A way of sampling that the weights were calibrated for: the groups, and the fidelity that was found with them."""
+
+    ladder: GroupLadder
+    fidelity: float
+
+
+def read_presets(calibration: Any, default: str) -> dict[str, Preset]:
+    """The presets in the weights' metadata by name.
+
+    Args:
+        calibration: as the calibration wrote it; weights from before there were presets have one way of sampling only.
+        default: the name of the preset whose values stand at the top.
+
+    Raises:
+        PatchScalerError: if a value is missing or breaks a ladder's laws.
+    """
+    ladder = GroupLadder.from_dict(calibration)
+    try:
+        found = {default: Preset(ladder, float(calibration.get("fidelity", 0.0)))}
+        for name, values in calibration.get("presets", {}).items():
+            found[name] = Preset(GroupLadder.from_dict(values), float(values["fidelity"]))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise PatchScalerError(f"The calibrated presets in the weights' metadata cannot be used ({error}).") from error
+    return found
