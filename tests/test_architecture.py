@@ -12,7 +12,7 @@ from patchscaler_cli import _HOMES
 
 PACKAGE = Path(__file__).parents[1] / "patchscaler_cli"
 LONGEST_FILE = 300
-HEAVY = {"torch", "numpy", "PIL", "cv2", "safetensors", "skimage", "scipy"}
+HEAVY = {"torch", "numpy", "PIL", "cv2", "safetensors", "skimage", "scipy", "matplotlib"}
 
 # Each package and those of ours that it may import; `errors` and the package root are open to all.
 MAY_IMPORT: dict[str, set[str]] = {

@@ -129,6 +129,8 @@ def calibrate(
     every: Annotated[int, typer.Option(min=1, help="Take every n-th picture only.")] = 2,
     psnr_margin: Annotated[float, typer.Option(help="dB by which PSNR-Y must stay above bicubic's, on each LR folder; may be negative.")] = 0.15,
     candidates: Annotated[str | None, typer.Option(metavar="LIST", help="What a group may be, as SIGMA:STEPS with commas between.", show_default="one, two and four steps from noise of 0.06 to 0.3")] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the curve of LPIPS against network evaluations (.svg or .png; extra eval).")] = None,
+    peer: Annotated[list[str] | None, typer.Option(metavar="NAME:LPIPS", help="Another program's mean LPIPS on the same pictures for the plot, or NAME:EVALUATIONS:LPIPS; may be repeated.")] = None,
 ) -> None:  # fmt: skip
     """Phase 5: find the groups, their thresholds, the default fidelity and the presets on validation pictures.
 
@@ -139,16 +141,23 @@ def calibrate(
     import torch
 
     from patchscaler_cli.evaluation.metrics import load_lpips
+    from patchscaler_cli.evaluation.plot import calibration_curves, check_plot, draw, parse_peer
     from patchscaler_cli.training.calibrate import CANDIDATES, Calibrator, load_sets, parse_candidates
     from patchscaler_cli.training.export import assemble
     from patchscaler_cli.training.folder import RunFolder
 
     torch.set_num_threads(threads)
+    peers = [parse_peer(words) for words in peer or []]
+    if plot is not None:
+        check_plot(plot)
     wanted = CANDIDATES if candidates is None else parse_candidates(candidates)
     folder = RunFolder(run)
     calibrator = Calibrator.of(assemble(folder), load_sets(hr, lr, every), load_lpips(lpips), device)
     found = calibrator.run(wanted, psnr_margin, folder.measurements)
     folder.groups.write_text(json.dumps(found, indent=1))
+    if plot is not None:
+        curves, presets = calibration_curves(found)
+        draw(plot, curves, [*presets, *peers], "network evaluations a patch")
 
 
 @app.command()

@@ -6,9 +6,10 @@ dynamic programming over the bins: at most MOST_GROUPS groups, each worth EACH_G
 patches; once for every number of steps that the hardest bin may take. Prices and fidelities make many ladders. Those that keep PSNR-Y the wanted margin above bicubic's on every set of pictures, and that
 no other one beats in both LPIPS and evaluations, are the curve. From it come the presets:
 
-- balanced, the default: the lowest LPIPS at no more than MOST_COST of the evaluations of uniform sampling with the
-  hardest group's settings, and within NEARNESS of its LPIPS at the same fidelity;
-- best: the lowest LPIPS at all; of those within SLACK of it, the one with the fewest evaluations;
+- best: the lowest LPIPS;
+- balanced, the default: of the ladders that take at most MOST_COST of the evaluations of uniform sampling with their
+  hardest group's settings, and come within NEARNESS of its LPIPS at the same fidelity, the one with the fewest
+  evaluations whose LPIPS is within SLACK of the lowest;
 - fast: the lowest LPIPS at no more than half of the balanced preset's evaluations.
 """
 
@@ -33,7 +34,7 @@ PRICES = (0.0, *(0.0005 * 2 ** (i / 4) for i in range(41)))
 FIDELITIES = tuple(i / 20 for i in range(17))
 MOST_COST = 0.4
 NEARNESS = 0.01
-SLACK = 0.0025
+SLACK = 0.005
 
 
 @dataclass(frozen=True)
@@ -161,14 +162,11 @@ def presets(found: list[Found]) -> dict[str, Found]:
     either, neither is.
     """
     cheap = [one for one in found if one.is_cheap]
-    balanced = _lowest([one for one in cheap if one.is_near] or cheap or found)
+    eligible = [one for one in cheap if one.is_near] or cheap or found
+    enough = (1 + SLACK) * _lowest(eligible).outcome.lpips
+    balanced = _fewest([one for one in eligible if one.outcome.lpips <= enough])
     quick = [one for one in found if one.outcome.evaluations <= balanced.outcome.evaluations / 2]
-    least = _lowest(found).outcome.lpips
-    good = [one for one in found if one.outcome.lpips <= (1 + SLACK) * least]
-    best = min(good, key=lambda one: (one.outcome.evaluations, one.outcome.lpips))
-    best = best if best.outcome.lpips <= balanced.outcome.lpips else balanced
-    fewest = min(found, key=lambda one: (one.outcome.evaluations, one.outcome.lpips))
-    return {"fast": _lowest(quick) if quick else fewest, "balanced": balanced, "best": best}
+    return {"fast": _lowest(quick) if quick else _fewest(found), "balanced": balanced, "best": _lowest(found)}
 
 
 def uniform_curve(table: Measurements, margin: float) -> list[tuple[float, Outcome]]:
@@ -181,6 +179,11 @@ def uniform_curve(table: Measurements, margin: float) -> list[tuple[float, Outco
             if one.gain >= margin and (group.steps not in best or one.lpips < best[group.steps][1].lpips):
                 best[group.steps] = fidelity, one
     return [best[steps] for steps in sorted(best)]
+
+
+def _fewest(found: list[Found]) -> Found:
+    """The fewest evaluations; of equal ones the lowest LPIPS."""
+    return min(found, key=lambda one: (one.outcome.evaluations, one.outcome.lpips))
 
 
 def _lowest(found: list[Found]) -> Found:
