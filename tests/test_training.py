@@ -124,20 +124,12 @@ def test_a_run_becomes_weights_that_upscale(
         1,
     ]
     calibrated = run_cli(
-        "train",
-        "calibrate",
-        "--run",
-        trained.path,
-        *judge,
-        "--every",
-        1,
-        "--psnr-margin",
-        -20,
-        "--candidates",
-        "0.1:1,0.2:2",
-    )
+        "train", "calibrate", "--run", trained.path, *judge, "--every", 1, "--psnr-margin", -20,
+        "--candidates", "0.1:1,0.2:2", "--plot", tmp_path / "curve.svg", "--peer", "another program:0.25",
+    )  # fmt: skip
     assert calibrated.exit_code == 0, calibrated.output
     assert set(json.loads(trained.groups.read_text())["presets"]) == {"fast", "balanced", "best"}
+    assert "another program (0.250)" in (tmp_path / "curve.svg").read_text()
     weights = tmp_path / "small.safetensors"
     exported = run_cli("train", "export", "--run", trained.path, *judge, "--output", weights)
     assert exported.exit_code == 0, exported.output

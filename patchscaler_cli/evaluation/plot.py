@@ -104,7 +104,7 @@ def draw(path: Path, curves: list[Curve], points: list[Point], cost: str) -> Non
     for curve, (colour, marker) in zip(curves, styles, strict=False):
         line = sorted((one for one in curve.points if one.cost is not None), key=lambda one: one.cost or 0.0)
         axes.plot(
-            [one.cost for one in line], [one.lpips for one in line],
+            [one.cost or 0.0 for one in line], [one.lpips for one in line],
             color=colour, marker=marker, markersize=5, label=curve.name,
         )  # fmt: skip
         for one in line:

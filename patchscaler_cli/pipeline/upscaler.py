@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from patchscaler_cli.errors import UsageError
 from patchscaler_cli.models.memory_file import load_memory
 from patchscaler_cli.models.patchscaler import PatchScalerModel
 from patchscaler_cli.models.placement import place

@@ -106,7 +106,7 @@ class PatchMeasurer:
 
     def _prepare(self, one: Example) -> _Prepared:
         grid = patch_grid(self._model, *one.lr.shape[:2])
-        stage = CoarseStage(self._model.coarse, one.lr, grid.extent, 256, self._device)
+        stage = CoarseStage(self._model.coarse, one.lr, grid, 256, self._device)
         stage.finish(grid.extent[0])
         return _Prepared(grid, stage.rows, quantify(stage.confidence, grid.tops, grid.lefts, grid.size))
 
@@ -157,5 +157,5 @@ class PatchCells:
 
     def sum_of_means(self, maps: list[npt.NDArray[np.float32]]) -> Cells:
         """Shares of LPIPS, which is the sum of several maps' means."""
-        total: Cells = np.sum([self.mean(values) for values in maps], axis=0, dtype=np.float32)
+        total: Cells = np.stack([self.mean(values) for values in maps]).sum(0)
         return total
