@@ -151,12 +151,11 @@ class NetworkPass:
                 self._diffusion.rows.drop(bottom * scale)
                 self._drift.drop(max(bottom - REACH, 0))
         self._coarse.rows.drop(bottom * scale)
-        first, left = (place * scale - self.margin for place in self.grid.origin)  # of what is wanted
-        last, right = (
-            end * scale + self.margin for end in (self.grid.origin[0] + self._height, self.grid.origin[1] + self._width)
-        )
-        rows = slice(max(first - top * scale, 0), max(last - top * scale, 0))
-        inside = (slice(None), rows, slice(left, right))
+        (row, column), margin = self.grid.origin, self.margin
+        first, last = ((edge - top) * scale for edge in (row, row + self._height))
+        rows = slice(max(first - margin, 0), max(last + margin, 0))
+        columns = slice(column * scale - margin, (column + self._width) * scale + margin)
+        inside = (slice(None), rows, columns)
         return Strip(refined[inside], coarse[inside])
 
     @contextmanager
