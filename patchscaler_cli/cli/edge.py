@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from patchscaler_cli.cli.console import say_error
+from patchscaler_cli.cli.console import escape_what_cannot_be_shown, say_error
 from patchscaler_cli.errors import PatchScalerError
 
 INTERRUPTED = 130
@@ -22,6 +22,7 @@ class EdgeGroup(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for."""
+        escape_what_cannot_be_shown()
         try:
             return super().invoke(ctx)
         except (typer.Exit, typer.Abort, TyperException, BrokenPipeError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +73,7 @@ def gather(
     passed_over = 0
     for path in inputs:
         if path.is_dir():
-            target = output if output is not None else path.resolve().with_name(f"{path.resolve().name}_upscaled")
+            target = output if output is not None else _real(path).with_name(f"{_real(path).name}_upscaled")
             found = list(_pictures(path, recursive, exclude=target))
             pictures = [file for file, wanted in found if wanted]
             passed_over += len(found) - len(pictures)
@@ -85,7 +86,7 @@ def gather(
             if output is None:
                 work.append(Work(file, file.with_name(name_beside(file))))
             elif batch or output.is_dir():
-                same = output.resolve() == file.resolve().parent
+                same = _real(output) == _real(file.parent)
                 work.append(Work(file, output / (name_beside(file) if same else name_in_folder(file))))
             else:
                 work.append(Work(file, output))
@@ -116,24 +117,29 @@ def _pictures(folder: Path, recursive: bool, exclude: Path) -> Iterator[tuple[Pa
     for path in entries:
         if path.is_dir():
             hidden = path.name.startswith(".") or path.name in THUMBNAIL_FOLDERS
-            if recursive and not hidden and not path.is_symlink() and path.resolve() != exclude.resolve():
+            if recursive and not hidden and not path.is_symlink() and _real(path) != _real(exclude):
                 yield from _pictures(path, recursive, exclude)
         else:
             file = path.is_file() or path.is_symlink()  # a link that leads nowhere is told of, a pipe would never end
             yield path, file and not path.name.startswith(".") and path.suffix.lower() in PICTURE_ENDINGS
 
 
+def _real(path: Path) -> Path:
+    """Where a path leads through links (`Path.resolve` raises where they lead in a circle)."""
+    return Path(os.path.realpath(path))
+
+
 def _refuse_collisions(work: list[Work]) -> None:
-    sources = {one.source.resolve() for one in work}
+    sources = {_real(one.source) for one in work}
     targets: dict[Path, Path] = {}
     for one in work:
-        target = one.target.resolve()
+        target = _real(one.target)
         if target in targets:
             raise UsageError(
                 f"{targets[target]} and {one.source} would both be written to {one.target}; "
                 "rename one of them, or upscale them into different folders."
             )
-        if target in sources and target != one.source.resolve():
+        if target in sources and target != _real(one.source):
             raise UsageError(
                 f"{one.source} would be written over the input {one.target}; choose another output folder."
             )

@@ -178,7 +178,7 @@ def _read(work: Work, orders: Orders) -> _Read:
             )  # fmt: skip
         if orders.confidence is not None:
             beside = orders.confidence(work)
-            if beside.resolve() == work.target.resolve():
+            if os.path.realpath(beside) == os.path.realpath(work.target):
                 raise UsageError(
                     f"--save-confidence and the output are the same file {beside}; give them different names."
                 )

@@ -63,7 +63,7 @@ def check_output(
         )
     if os.path.lexists(path) and not overwrite:
         raise PatchScalerError(f"The output {path} exists already; give --overwrite to replace it, or another name.")
-    folder = path.resolve().parent
+    folder = Path(os.path.realpath(path)).parent
     if not folder.is_dir():
         raise PatchScalerError(f"The output's folder {folder} does not exist; create it first.")
     if _name_is_too_long(path):
@@ -150,7 +150,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     Raises:
         PatchScalerError: if the block raises what the disk or an encoder may.
     """
-    target = path.resolve()  # through a symbolic link: the file it leads to is replaced, the link stays
+    target = Path(os.path.realpath(path))  # through a symbolic link: the file it leads to is replaced, the link stays
     temporary = target.parent / f"{_PART_PREFIX}{os.getpid()}-{secrets.token_hex(8)}.part"
     try:
         with temporary.open("x+b") as file:
