@@ -148,7 +148,7 @@ class PatchCells:
         for places, length, count in zip(values.shape, self._size, (self._grid.rows, self._grid.columns), strict=True):
             positions = border + (np.arange(places) + 0.5) * ((length - 2 * border) / places)
             axes.append(self._belongs(positions, count))
-        shares: Cells = axes[0] @ values @ axes[1].T / np.float32(values.size)
+        shares: Cells = (axes[0] @ values @ axes[1].T / values.size).astype(np.float32)
         return shares
 
     def inner_mean(self, values: npt.NDArray[np.float32]) -> Cells:
