@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from patchscaler_cli.images.replacing import replacing
 from tests.fake_upscaler import FakeUpscaler, RunCli
 
 pytestmark = pytest.mark.usefixtures("fake_upscaler")
@@ -170,11 +168,19 @@ def test_what_a_killed_run_left_is_cleared_up_and_what_a_running_one_writes_is_n
 ) -> None:
     out = tmp_path / "out"
     out.mkdir()
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    litter, busy = out / f".patchscaler-{gone.pid}-00ff.part", out / f".patchscaler-{os.getpid()}-00ff.part"
-    for part in (litter, busy):
-        part.write_bytes(b"half a picture")
-    assert run_cli("upscale", album, "-o", out).exit_code == 0
-    assert not litter.exists()
-    assert busy.exists()
+    litter = out / ".patchscaler-00ff.part"
+    litter.write_bytes(b"half a picture")
+    with replacing(out / "other.png") as file:
+        file.write(b"of another run")
+        assert run_cli("upscale", album, "-o", out).exit_code == 0
+        assert not litter.exists()
+        assert Path(file.name).exists()
+    assert (out / "other.png").read_bytes() == b"of another run"
+
+
+def test_a_dry_run_clears_nothing_up(run_cli: RunCli, album: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / ".patchscaler-00ff.part").write_bytes(b"half a picture")
+    run_cli("upscale", album, "-o", out, "--dry-run")
+    assert _tree(out) == [".patchscaler-00ff.part"]

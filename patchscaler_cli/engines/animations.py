@@ -49,6 +49,8 @@ def upscale_animation(
                 raise
             if orders.confidence is not None:
                 sure.append(Picture((result.confidence * 255).round().astype("uint8")))
+                if len(sure) == outcome.frames:  # before the picture is whole: a run that finds it takes all as done
+                    write_animation(orders.confidence(outcome.work), sure, animation.timing)
             results.append(replace(result, pixels=np.empty((0, 0, 3), result.pixels.dtype)))
             yield frame.enlarged(result.pixels)
             progress.advance("frames")
@@ -57,8 +59,6 @@ def upscale_animation(
     progress.begin("frames", outcome.frames)
     try:
         warnings = write_animation(outcome.work.target, enlarged(), animation.timing, options)
-        if orders.confidence is not None:
-            write_animation(orders.confidence(outcome.work), sure, animation.timing)
     except Exception as error:
         return replace(outcome, error=failures[0] if failures else error)  # the network's own words, not the writer's
     result = together(results)

@@ -108,10 +108,8 @@ def run_local(
         PatchScalerError: if the model cannot be loaded: that concerns all pictures.
         KeyboardInterrupt: as it comes; what is being written is finished or dropped whole.
     """
-    from patchscaler_cli.images.writing import clear_litter
-
-    for folder in {one.target.parent for one in work}:
-        clear_litter(folder)
+    if not orders.dry_run:
+        _clear_litter(work, orders)
     upscaler: Upscaler | None = None
     waiting, reading, writing = deque(work), deque[Future[_Read]](), deque[tuple[Future[Outcome], int]]()
     reader, writer = ThreadPoolExecutor(1, "reader"), ThreadPoolExecutor(1, "writer")
@@ -136,6 +134,17 @@ def run_local(
     finally:
         reader.shutdown(cancel_futures=True)
         writer.shutdown(cancel_futures=True)
+
+
+def _clear_litter(work: tuple[Work, ...], orders: Orders) -> None:
+    """Remove what killed runs left where this one will write."""
+    from patchscaler_cli.images.replacing import clear_litter
+
+    files = [one.target for one in work]
+    if orders.confidence is not None:
+        files += [orders.confidence(one) for one in work]
+    for folder in {os.path.dirname(os.path.realpath(file)) for file in files}:
+        clear_litter(Path(folder))
 
 
 @dataclass(frozen=True)
@@ -185,8 +194,9 @@ def _read(work: Work, orders: Orders) -> _Read:
             if orders.make_folders and not orders.dry_run:
                 beside.parent.mkdir(parents=True, exist_ok=True)
             check_output(
-                beside, source=work.source, width=size[0], height=size[1], overwrite=orders.overwrite, animated=animated
-            )
+                beside, source=work.source, width=size[0], height=size[1], animated=animated,
+                overwrite=orders.overwrite or orders.skip_existing,  # left by a run that was killed before its picture
+            )  # fmt: skip
     except OSError as error:
         return _Read(
             replace(outcome, error=PatchScalerError(f"{work.target.parent} cannot be made ({error.strerror})."))
@@ -258,10 +268,10 @@ def _write(
     assert outcome.result is not None
     begin, result = time.perf_counter(), outcome.result
     try:
-        warnings = write_picture(outcome.work.target, picture.enlarged(result.pixels), options)
-        if confidence is not None:
+        if confidence is not None:  # first: a run that finds the picture takes all of it as done
             grey = (result.confidence * 255).round().astype("uint8")
             write_picture(confidence(outcome.work), Picture(grey))
+        warnings = write_picture(outcome.work.target, picture.enlarged(result.pixels), options)
     except Exception as error:
         return replace(outcome, error=error)
     seconds = outcome.seconds | result.seconds | {"write": time.perf_counter() - begin}

@@ -19,7 +19,7 @@ from patchscaler_cli.images.header import frame_numbers, read_header, upright_si
 from patchscaler_cli.images.options import WriteOptions
 from patchscaler_cli.images.picture import Picture
 from patchscaler_cli.images.reading import picture_of, read_picture, split
-from patchscaler_cli.images.writing import replacing
+from patchscaler_cli.images.replacing import replacing
 
 FOREVER = 0
 

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
-import secrets
 import shutil
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
 
 from patchscaler_cli.errors import PatchScalerError, UsageError
 from patchscaler_cli.images.encoding import encode, what_is_lost
 from patchscaler_cli.images.formats import Format, Mode, format_of
 from patchscaler_cli.images.options import WriteOptions
 from patchscaler_cli.images.picture import Picture
-
-_PART_PREFIX = ".patchscaler-"
-_DAYS_OLD = 2 * 24 * 3600.0
+from patchscaler_cli.images.replacing import replacing
 
 
 def check_output(
@@ -102,7 +94,7 @@ def _check_size(path: Path, form: Format, width: int, height: int, mode: Mode) -
 def _check_room(path: Path, form: Format, width: int, height: int, mode: Mode) -> None:
     """Refuse a picture for whose file the disk has no room; raises PatchScalerError."""
     needed = int(_bytes_of(form, width, height, mode) * form.least_share)
-    folder = path.resolve().parent
+    folder = Path(os.path.realpath(path)).parent
     free = shutil.disk_usage(folder).free
     if needed > free:
         least = "" if form.least_share == 1 else "at the very least "
@@ -141,57 +133,3 @@ def write_picture(path: Path, picture: Picture, options: WriteOptions | None = N
     with replacing(path) as file:
         encode(file, form, picture, options)
     return notes
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A new file beside `path` that takes its place when the block ends well and vanishes when it does not.
-
-    Raises:
-        PatchScalerError: if the block raises what the disk or an encoder may.
-    """
-    target = Path(os.path.realpath(path))  # through a symbolic link: the file it leads to is replaced, the link stays
-    temporary = target.parent / f"{_PART_PREFIX}{os.getpid()}-{secrets.token_hex(8)}.part"
-    try:
-        with temporary.open("x+b") as file:
-            yield file
-        os.replace(temporary, target)
-    except BaseException as error:  # KeyboardInterrupt too
-        temporary.unlink(missing_ok=True)
-        if isinstance(error, (PatchScalerError, MemoryError)) or not isinstance(error, Exception):
-            raise
-        raise PatchScalerError(_could_not(path, error)) from error
-
-
-def clear_litter(folder: Path) -> int:
-    """Remove what killed runs left in a folder: parts of files whose process is gone, or that are days old.
-
-    Returns:
-        How many files were removed. What cannot be removed is left: it is no picture and harms nobody.
-    """
-    removed = 0
-    for part in folder.glob(f"{_PART_PREFIX}*.part"):
-        process = part.name.removeprefix(_PART_PREFIX).partition("-")[0]
-        with contextlib.suppress(OSError):
-            old = time.time() - part.stat().st_mtime > _DAYS_OLD
-            if old or (process.isdecimal() and not _is_running(int(process))):
-                part.unlink()
-                removed += 1
-    return removed
-
-
-def _is_running(process: int) -> bool:
-    if os.name != "posix":
-        return True  # elsewhere asking is not harmless; age decides
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
-
-
-def _could_not(path: Path, error: Exception) -> str:
-    reason: Any = (error.strerror if isinstance(error, OSError) else None) or error
-    return f"{path} could not be written ({reason}); nothing was left behind, check the disk or try another format."
