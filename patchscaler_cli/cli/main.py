@@ -9,6 +9,7 @@ import typer
 from patchscaler_cli import __version__
 from patchscaler_cli.cli.edge import EdgeGroup
 from patchscaler_cli.cli.evaluate import evaluate
+from patchscaler_cli.cli.explain import explain
 from patchscaler_cli.cli.info import info
 from patchscaler_cli.cli.texture import app as texture
 from patchscaler_cli.cli.train import app as train
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 app.command()(upscale)
 app.command()(evaluate)
+app.command()(explain)
 app.command()(info)
 app.add_typer(weights, name="weights")
 app.add_typer(texture, name="texture")

@@ -82,7 +82,7 @@ class DiffusionStage:
         offset = first * self.grid.columns  # patches are numbered row by row over the whole grid
         self.network_evaluations += sample_groups(
             self.model.patch_dit,
-            lambda patches: self._load(patches + offset),
+            lambda patches: self.load(patches + offset),
             lambda patches, residual: self._blend(patches + offset, residual),
             patch_groups.ravel(),
             self.ladder,
@@ -94,8 +94,8 @@ class DiffusionStage:
         rows, columns = np.divmod(patches, self.grid.columns)
         return self.grid.tops[rows] * self.scale, self.grid.lefts[columns] * self.scale
 
-    def _load(self, patches: npt.NDArray[np.int64]) -> PatchInputs:
-        """Coarse pixels, noise and texture prompt of patches."""
+    def load(self, patches: npt.NDArray[np.int64]) -> PatchInputs:
+        """Coarse pixels, noise and texture prompt of patches, by their numbers row by row over the grid."""
         tops, lefts = self._corners(patches)
         cut = [
             self.coarse.view(int(top), int(top) + self.size)[:, :, left : left + self.size]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from patchscaler_cli.errors import UsageError
 from patchscaler_cli.models.memory_file import load_memory
@@ -46,6 +47,8 @@ class Upscaler:
         dtype: the arithmetic's name: "fp32", "fp16" or "bf16".
         notices: sentences for the user about what differs from what was asked.
         details: the weights file's details: calibration, licences of the training data, figures.
+        texture_pictures: what the textures in use look like, uint8 RGB [M, 32, 32, 3]; None unless they are a memory of the
+            user's own, built with its pictures.
         presets: the calibrated groups and fidelities by name; every model has "balanced".
     """
 
@@ -65,6 +68,7 @@ class Upscaler:
         self.model_name = model.config.name
         self.details = details
         self.presets = read_presets(details.get("calibration"), DEFAULT_PRESET)
+        self.texture_pictures: npt.NDArray[np.uint8] | None = None
         self._model = place(model, self._device)
         place(self._model.coarse, self._device, DTYPES[self.dtype])
         place(self._model.patch_dit, self._device, DTYPES[self.dtype])
@@ -118,6 +122,7 @@ class Upscaler:
         memory = TextureMemory(self._model.config.texture, len(stored.keys))
         memory.load_state_dict({"keys": stored.keys, "values": stored.values})
         self._model.memory = place(memory, self._device)
+        self.texture_pictures = None if stored.pictures is None else stored.pictures.permute(0, 2, 3, 1).numpy()
 
     def sampling(self, settings: UpscaleSettings) -> Preset:
         """The groups and the fidelity that the settings come to with these weights.

@@ -17,6 +17,9 @@ from patchscaler_cli.sampling.solver import solver_step
 Denoise = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
 """D(r, sigma, y_0, prompt): residuals [B, 3, S, S], noise levels [B], coarse patches [B, 3, S, S], prompts [B, M, P]."""
 
+Watch = Callable[[npt.NDArray[np.int64], npt.NDArray[np.int64], Tensor], None]
+"""Told after each evaluation: the patches' numbers [B], their steps taken so far [B], and D for each [B, 3, S, S]."""
+
 
 @dataclass(frozen=True)
 class PatchInputs:
@@ -71,6 +74,7 @@ def sample_groups(
     patch_groups: npt.NDArray[np.int64],
     ladder: GroupLadder,
     batch_size: int,
+    watch: Watch | None = None,
 ) -> int:
     """Sample the residual of every patch as its group says.
 
@@ -85,6 +89,7 @@ def sample_groups(
         patch_groups: group of every patch [P].
         ladder: the groups' settings.
         batch_size: most patches in the network together.
+        watch: for whoever explains what happens; None costs nothing.
 
     Returns:
         Network evaluations: over all patches, the sum of their steps.
@@ -107,6 +112,8 @@ def sample_groups(
         assert active is not None
         _advance_one_step(denoise, active)
         evaluations += len(active.patches)
+        if watch is not None:
+            watch(active.patches, active.step, active.previous)
         done = active.step == active.steps
         if done.any():
             finished = active.take(np.flatnonzero(done))

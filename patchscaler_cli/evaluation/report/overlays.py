@@ -71,8 +71,7 @@ def _groups(name: str, result: UpscaleResult, window: Window) -> Overlay:
     cells = []
     for row, column, place in _cells(result.patch_groups.shape, window):
         group = int(result.patch_groups[row, column])
-        x, y = ((each * STEP + STEP / 2) * SCALE for each in (column, row))
-        cells.append(f'<rect {place} fill="{_group_colour(group)}"/><text x="{x:g}" y="{y:g}">{group}</text>')
+        cells.append(f'<rect {place} fill="{_group_colour(group)}"/>{_number(row, column, group)}')
     legend = "; ".join(
         f'<span class="key group{number % len(GROUP_COLOURS)}"></span> group {number}: {group.patches} of {result.patches} patches, '
         + (
@@ -83,6 +82,39 @@ def _groups(name: str, result: UpscaleResult, window: Window) -> Overlay:
         for number, group in enumerate(result.groups)
     )
     return Overlay(f"groups ({name})", _svg(cells, window, f"Groups of {name}"), legend)
+
+
+def evaluations_overlay(result: UpscaleResult, window: Window) -> Overlay:
+    """How many times each patch went through the network, as the window shows them."""
+    steps = [group.steps for group in result.groups]
+    most, cells = max(steps), []
+    for row, column, place in _cells(result.patch_groups.shape, window):
+        count = steps[int(result.patch_groups[row, column])]
+        cells.append(f'<rect {place} fill="{_colour(1 - count / max(most, 1))}"/>{_number(row, column, count)}')
+    legend = (
+        f'<span class="key easy"></span> 0 <span class="key even"></span> <span class="key hard"></span> {most} evaluations '
+        f"of the network a patch; {result.network_evaluations} for {result.patches} patches"
+    )
+    return Overlay("evaluations per patch", _svg(cells, window, "Network evaluations per patch"), legend)
+
+
+def places_overlay(places: list[tuple[int, int]], window: Window) -> Overlay:
+    """Where patches lie, by row and column; numbered from 1 in their order."""
+    step, side = STEP * SCALE, PATCH * SCALE
+    cells = [
+        f'<rect class="place" x="{column * step}" y="{row * step}" width="{side}" height="{side}"/>'
+        + _number(row, column, number)
+        for number, (row, column) in enumerate(places, 1)
+    ]
+    return Overlay(
+        "explained patches", _svg(cells, window, "Explained patches"), "the patches that are explained below"
+    )
+
+
+def _number(row: int, column: int, number: int) -> str:
+    """A number in the middle of a patch."""
+    x, y = ((each * STEP + STEP / 2) * SCALE for each in (column, row))
+    return f'<text x="{x:g}" y="{y:g}">{number}</text>'
 
 
 def _cells(shape: tuple[int, ...], window: Window) -> Iterator[tuple[int, int, str]]:

@@ -30,11 +30,30 @@ class Report:
         Args:
             facts: what was evaluated and how, by headings.
         """
-        style, script = _own("report.css"), _own("report.js")
-        policy = f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'"
         shown = f"{len(self._sections)} of {len(self._comparison.pictures)} pictures are shown."
         described = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in facts.items())
-        return f"""<!DOCTYPE html>
+        title = f"PatchScaler: comparison of {len(self._comparison.pictures)} pictures"
+        body = f"""<h1>PatchScaler: comparison</h1>
+<dl>{described}</dl>
+<h2>Means over {len(self._comparison.pictures)} pictures</h2>
+{figures(self._comparison)}
+<p>Arrows point to the better end; the best of a column is bold. {shown}</p>
+<p><label><input type="checkbox" id="alike" checked> Choose layers, overlay and zoom for all pictures together</label></p>
+<noscript><p>The comparison of pictures needs JavaScript; the figures do not.</p></noscript>
+{"".join(self._sections)}"""
+        return document(title, body)
+
+
+def document(title: str, body: str) -> str:
+    """A whole page that needs nothing beside it.
+
+    Args:
+        title: plain text.
+        body: HTML; its viewers work by the page's script.
+    """
+    style, script = _own("report.css"), _own("report.js")
+    policy = f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'"
+    return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -42,19 +61,12 @@ class Report:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="generator" content="PatchScaler {__version__}">
 <link rel="icon" href="data:,">
-<title>PatchScaler: comparison of {len(self._comparison.pictures)} pictures</title>
+<title>{escape(title)}</title>
 <style>{style}</style>
 </head>
 <body>
 <main>
-<h1>PatchScaler: comparison</h1>
-<dl>{described}</dl>
-<h2>Means over {len(self._comparison.pictures)} pictures</h2>
-{figures(self._comparison)}
-<p>Arrows point to the better end; the best of a column is bold. {shown}</p>
-<p><label><input type="checkbox" id="alike" checked> Choose layers, overlay and zoom for all pictures together</label></p>
-<noscript><p>The comparison of pictures needs JavaScript; the figures do not.</p></noscript>
-{"".join(self._sections)}
+{body}
 </main>
 <script>{script}</script>
 </body>

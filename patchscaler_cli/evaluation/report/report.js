@@ -69,7 +69,7 @@ function makeViewer(section) {
 
   // A setting changed here is changed everywhere, if so wished.
   function forAll(change) {
-    (alike.checked ? viewers : [viewer]).forEach(change);
+    (alike?.checked ? viewers : [viewer]).forEach(change);
   }
 
   function choose(name, value) {

@@ -34,11 +34,46 @@ def section(compared: Compared, comparison: Comparison, number: int) -> str:
         for overlay in overlays_of(name, one.result, window)
     ]
     before, after = _first_shown(list(compared.enlarged))
-    whole = (window.height, window.width) == example.hr.shape[:2]
-    note = "" if whole else f" <small>the middle {window.width}×{window.height} pixels</small>"
+    below = (
+        f"<details open><summary>Figures</summary>{figures(Comparison(comparison.columns, compared.rows))}</details>"
+    )
+    heading = escape(example.stem) + note_on(window, *example.hr.shape[:2])
+    return viewer(example.stem, heading, number, window, layers, (before, after), overlays, below)
+
+
+def note_on(window: Window, height: int, width: int) -> str:
+    """What a heading adds where the window shows a part of a picture of that size only."""
+    if (window.height, window.width) == (height, width):
+        return ""
+    return f" <small>the middle {window.width}×{window.height} pixels</small>"
+
+
+def viewer(
+    name: str,
+    heading: str,
+    number: int,
+    window: Window,
+    layers: dict[str, str],
+    shown: tuple[str, str],
+    overlays: list[Overlay],
+    below: str = "",
+) -> str:
+    """A section with a picture's layers, two at a time with a divider between them.
+
+    Args:
+        name: of the picture, for screen readers.
+        heading: HTML.
+        number: of the section, from 0; ids are made of it.
+        window: which part of the picture the layers show.
+        layers: URIs by their names.
+        shown: the layers on the left and on the right before anybody chooses.
+        overlays: drawings to lay over them.
+        below: HTML after the viewer.
+    """
+    before, after = shown
     return f"""
 <section class="picture" data-width="{window.width}" data-height="{window.height}" aria-labelledby="name{number}">
-<h2 id="name{number}">{escape(example.stem)}{note}</h2>
+<h2 id="name{number}">{heading}</h2>
 <div class="controls">
 <label>Left <select data-part="left">{_options(list(layers), before)}</select></label>
 <label>Right <select data-part="right">{_options(list(layers), after)}</select></label>
@@ -50,10 +85,10 @@ def section(compared: Compared, comparison: Comparison, number: int) -> str:
 <button type="button" data-part="fit">Fit</button>
 </span>
 </div>
-{_frame(example.stem, window, overlays)}
+{_frame(name, window, overlays)}
 <input type="range" data-part="divider" min="0" max="100" step="0.5" value="50" aria-label="Divider">
 {_legends(overlays)}
-<details open><summary>Figures</summary>{figures(Comparison(comparison.columns, compared.rows))}</details>
+{below}
 <script type="application/json" data-part="layers">{json_in_html(layers)}</script>
 </section>"""
 
