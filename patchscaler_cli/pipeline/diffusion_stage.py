@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import numpy as np
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from patchscaler_cli.models.patchscaler import PatchScalerModel
+from patchscaler_cli.pipeline.stage_clock import StageClock
 from patchscaler_cli.sampling.grouped import PatchInputs, sample_groups
 from patchscaler_cli.sampling.groups import GroupLadder
 from patchscaler_cli.tiling.blending import add_patch, windows
@@ -26,8 +26,6 @@ class DiffusionStage:
         rows: window on the blended residual x_0 - y_0 [3, 4 * extent height, 4 * extent width]; zero where patches keep
             the coarse image.
         network_evaluations: how many times a patch went through the Patch-DiT so far.
-        seconds_retrieving: wall-clock seconds spent on the texture prompt so far.
-        seconds_blending: wall-clock seconds spent on blending so far.
     """
 
     def __init__(
@@ -41,6 +39,7 @@ class DiffusionStage:
         seed: int,
         batch_size: int,
         texture: bool,
+        clock: StageClock,
         advance: Callable[[int], None] = lambda patches: None,
     ) -> None:
         """Prepare for a coarse image whose window holds the rows that are asked for.
@@ -51,10 +50,12 @@ class DiffusionStage:
             seed: of the noise.
             batch_size: most patches in the network together.
             texture: whether to use the texture prompt.
+            clock: told when the texture prompt ("retrieve") and the blending ("blend") begin and end.
             advance: called with the number of patches just finished.
         """
         self.model, self.device, self.coarse, self.grid, self.ladder = model, device, coarse, grid, ladder
-        self.seed, self.batch_size, self.texture, self.advance = seed, batch_size, texture, advance
+        self.seed, self.batch_size, self.texture = seed, batch_size, texture
+        self.clock, self.advance = clock, advance
         self.scale = model.config.coarse.scale
         self.size = model.config.patch_dit.patch
         overlap = grid.overlap * self.scale
@@ -63,8 +64,6 @@ class DiffusionStage:
         self._period = (grid.height * self.scale, grid.width * self.scale) if grid.wraps else None
         self.rows = RowWindow(3, grid.extent[1] * self.scale)
         self.network_evaluations = 0
-        self.seconds_retrieving = 0.0
-        self.seconds_blending = 0.0
 
     @torch.inference_mode()
     def refine(self, first: int, patch_groups: npt.NDArray[np.int64]) -> None:
@@ -108,19 +107,16 @@ class DiffusionStage:
         return PatchInputs(coarse, noise, self._prompt(coarse) if self.texture else None)
 
     def _prompt(self, coarse: Tensor) -> Tensor:
-        begin = time.perf_counter()
-        values, similarities = self.model.memory.retrieve(self.model.classifier(coarse))
-        prompt = self.model.encoder.prompt(values, similarities)
-        self.seconds_retrieving += time.perf_counter() - begin
-        return prompt
+        with self.clock.stage("retrieve"):
+            values, similarities = self.model.memory.retrieve(self.model.classifier(coarse))
+            return self.model.encoder.prompt(values, similarities)
 
     def _blend(self, patches: npt.NDArray[np.int64], residual: Tensor) -> None:
         refined = residual.cpu().numpy()
-        begin = time.perf_counter()
-        tops, lefts = self._corners(patches)
-        for patch, top, left, pixels in zip(patches, tops, lefts, refined, strict=True):
-            row, column = divmod(int(patch), self.grid.columns)
-            target = self.rows.view(int(top), int(top) + self.size)[:, :, left : left + self.size]
-            add_patch(target, pixels, self._row_windows[row], self._column_windows[column])
+        with self.clock.stage("blend"):
+            tops, lefts = self._corners(patches)
+            for patch, top, left, pixels in zip(patches, tops, lefts, refined, strict=True):
+                row, column = divmod(int(patch), self.grid.columns)
+                target = self.rows.view(int(top), int(top) + self.size)[:, :, left : left + self.size]
+                add_patch(target, pixels, self._row_windows[row], self._column_windows[column])
         self.advance(len(patches))
-        self.seconds_blending += time.perf_counter() - begin

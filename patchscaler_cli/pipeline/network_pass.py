@@ -7,9 +7,7 @@ more go out.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +20,7 @@ from patchscaler_cli.pipeline.colour import REACH, enlarged_low_pass, reduced
 from patchscaler_cli.pipeline.diffusion_stage import DiffusionStage
 from patchscaler_cli.pipeline.pixels import AnyArray
 from patchscaler_cli.pipeline.settings import Progress, UpscaleSettings
+from patchscaler_cli.pipeline.stage_clock import StageClock
 from patchscaler_cli.sampling.groups import GroupLadder
 from patchscaler_cli.sampling.qmap import quantify
 from patchscaler_cli.tiling.blending import border_fade
@@ -57,7 +56,6 @@ class NetworkPass:
         confidence: the confidence map [h, w] in (0, 1); whole after the last strip.
         patch_groups: group of every patch [rows, columns]; whole after the last strip.
         network_evaluations: of the Patch-DiT so far.
-        seconds: wall-clock seconds of each stage so far: coarse, retrieve, diffuse, blend.
     """
 
     def __init__(
@@ -70,6 +68,7 @@ class NetworkPass:
         fidelity: float,
         seed: int,
         progress: Progress,
+        clock: StageClock,
     ) -> None:
         """Prepare for an LR picture [h, w, 3]: uint8, uint16, or float32 in 0..1."""
         self._height, self._width = picture.shape[:2]
@@ -78,13 +77,13 @@ class NetworkPass:
         self.margin = WRAP_MARGIN * self._scale if settings.wrap else 0
         self._settings, self._ladder, self._fidelity, self._progress = settings, ladder, fidelity, progress
         self.patch_groups = np.zeros((self.grid.rows, self.grid.columns), np.int64)
-        self.seconds = dict.fromkeys(("coarse", "retrieve", "diffuse", "blend"), 0.0)
+        self._clock = clock
         self._coarse = CoarseStage(
             model.coarse, picture, self.grid, settings.tile, device, lambda n: progress.advance("coarse", n)
         )
         self._diffusion = DiffusionStage(
             model, device, self._coarse.rows, self.grid, ladder,
-            seed=seed, batch_size=settings.batch_size, texture=settings.texture,
+            seed=seed, batch_size=settings.batch_size, texture=settings.texture, clock=clock,
             advance=lambda n: progress.advance("diffuse", n),
         )  # fmt: skip
         self._drift = RowWindow(3, self.grid.extent[1])  # reduced residual: what colour hold takes off
@@ -110,9 +109,10 @@ class NetworkPass:
             last = min(first + per_band, grid.rows)
             bottom = height if last == grid.rows else int(grid.tops[last - 1]) + grid.size
             complete = height if last == grid.rows else int(grid.tops[last])  # no later patch reaches above this
-            with self._timed("coarse"):
+            with self._clock.stage("coarse"):
                 self._coarse.finish(bottom)
-            self._assign(first, last)
+            with self._clock.stage("group"):
+                self._assign(first, last)
             finished = complete
             if not self._settings.coarse_only:
                 self._refine(first, last, complete)
@@ -128,13 +128,10 @@ class NetworkPass:
 
     def _refine(self, first: int, last: int, complete: int) -> None:
         """Sample rows of patches; their residual is complete down to LR row `complete`."""
-        stage, before = self._diffusion, self._diffusion.seconds_retrieving + self._diffusion.seconds_blending
-        with self._timed("diffuse"):
-            stage.refine(first, self.patch_groups[first:last])
-        self.seconds["diffuse"] -= stage.seconds_retrieving + stage.seconds_blending - before
-        self.seconds["retrieve"] = stage.seconds_retrieving
-        with self._timed("blend"):
-            rows = stage.rows.view(self._drift.stop * self._scale, complete * self._scale)
+        with self._clock.stage("diffuse"):
+            self._diffusion.refine(first, self.patch_groups[first:last])
+        with self._clock.stage("blend"):
+            rows = self._diffusion.rows.view(self._drift.stop * self._scale, complete * self._scale)
             self._drift.append(-reduced(rows, self._scale))
 
     def _finish(self, top: int, bottom: int) -> Strip:
@@ -142,7 +139,7 @@ class NetworkPass:
         scale, (height, _) = self._scale, self.grid.extent
         coarse = self._coarse.rows.view(top * scale, bottom * scale).copy()
         refined = coarse
-        with self._timed("blend"):
+        with self._clock.stage("blend"):
             if not self._settings.coarse_only:
                 refined = enlarged_low_pass(self._drift, top, bottom, height, scale)
                 refined += self._diffusion.rows.view(top * scale, bottom * scale)
@@ -157,13 +154,6 @@ class NetworkPass:
         columns = slice(column * scale - margin, (column + self._width) * scale + margin)
         inside = (slice(None), rows, columns)
         return Strip(refined[inside], coarse[inside])
-
-    @contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
-        """Add the wall-clock seconds of a block to a stage."""
-        begin = time.perf_counter()
-        yield
-        self.seconds[stage] += time.perf_counter() - begin
 
 
 def patch_grid(model: PatchScalerModel, height: int, width: int, wrap: bool = False) -> PatchGrid:

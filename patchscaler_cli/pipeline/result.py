@@ -35,7 +35,8 @@ class UpscaleResult:
         groups: the groups' settings and patch counts, easiest first; empty with `coarse_only`.
         patches: patches on the grid.
         network_evaluations: how many times a patch went through the Patch-DiT.
-        seconds: wall-clock seconds of each stage by name: coarse, retrieve, diffuse, blend, resize.
+        seconds: wall-clock seconds of each stage by name: coarse, group, retrieve, diffuse, blend, resize; a stage that
+            did not occur is missing.
         device: the device that did it, such as "cpu" or "cuda:0".
         dtype: the arithmetic used: "fp32", "fp16" or "bf16".
     """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +23,7 @@ from patchscaler_cli.pipeline.network_pass import BAND_PIXELS, NetworkPass, patc
 from patchscaler_cli.pipeline.pixels import AnyArray, as_array
 from patchscaler_cli.pipeline.result import GroupReport, UpscalePlan, UpscaleResult
 from patchscaler_cli.pipeline.settings import DEFAULT_PRESET, NoProgress, Progress, UpscaleSettings
+from patchscaler_cli.pipeline.stage_clock import StageClock
 from patchscaler_cli.sampling.groups import GroupLadder, Preset, read_presets
 from patchscaler_cli.store.finding import find_weights, refuse_both
 from patchscaler_cli.store.progress import DownloadProgress
@@ -170,6 +170,7 @@ class Upscaler:
         *,
         keep_coarse: bool = True,
         progress: Progress | None = None,
+        clock: StageClock | None = None,
     ) -> UpscaleResult:
         """Upscale one picture. Its rows stream through: memory holds the input, the output and a band of rows.
 
@@ -178,6 +179,7 @@ class Upscaler:
             settings: see UpscaleSettings; None for the defaults.
             keep_coarse: give the coarse image too; without it a large picture takes half the memory.
             progress: told how far the work is.
+            clock: measures the stages; None for wall-clock seconds. What it has spent becomes the result's `seconds`.
 
         Returns:
             The picture in the depth that came in, with how it came about. It depends on the image, the settings other
@@ -188,33 +190,32 @@ class Upscaler:
             UsageError: if the image is no picture, or the settings do not fit it or the weights.
             PatchScalerError: if the disk has no room for a picture that is too large for memory.
         """
-        settings, progress = settings or UpscaleSettings(), progress or NoProgress()
+        settings, progress, clock = settings or UpscaleSettings(), progress or NoProgress(), clock or StageClock()
         picture = as_array(image)
         dtype, (height, width) = picture.dtype, picture.shape[:2]
         out_width, out_height = settings.output_size(width, height)
         sampling = self.sampling(settings)
         ladder, fidelity = sampling.ladder, sampling.fidelity
-        sizes, passes, resizing = _sizes(height, width, out_height, out_width), [], 0.0
+        sizes, passes = _sizes(height, width, out_height, out_width), []
         depths = [np.dtype(np.uint16)] * (len(sizes) - 1) + [dtype]  # between passes finer than any file
         canvases = [canvas_bytes(*each) for each in zip(sizes, depths, strict=True)]
         check_room([*canvases, canvases[-1]] if keep_coarse else canvases)
         coarse: Canvas | None = None
         for number, (size, depth) in enumerate(zip(sizes, depths, strict=True)):
             one = NetworkPass(
-                self._model, self._device, picture, settings, ladder, fidelity, settings.seed + number, progress
+                self._model, self._device, picture, settings, ladder, fidelity, settings.seed + number, progress, clock
             )
             source = (picture.shape[0] * 4, picture.shape[1] * 4)
             refined = Canvas(source, size, depth, one.margin)
             coarse = Canvas(source, size, depth, one.margin) if number == len(sizes) - 1 and keep_coarse else None
             for strip in one.strips():
-                begin = time.perf_counter()
-                refined.add(strip.refined)
-                if coarse is not None:
-                    coarse.add(strip.coarse)
-                resizing += time.perf_counter() - begin
+                with clock.stage("resize"):
+                    refined.add(strip.refined)
+                    if coarse is not None:
+                        coarse.add(strip.coarse)
             passes.append(one)
             picture = refined.pixels
-        return _result(self, passes, ladder, picture, coarse, settings.coarse_only, resizing)
+        return _result(self, passes, ladder, picture, coarse, settings.coarse_only, clock)
 
 
 def _sizes(height: int, width: int, out_height: int, out_width: int) -> list[tuple[int, int]]:
@@ -226,14 +227,13 @@ def _sizes(height: int, width: int, out_height: int, out_width: int) -> list[tup
 
 def _result(
     upscaler: Upscaler, passes: list[NetworkPass], ladder: GroupLadder, pixels: AnyArray, coarse: Canvas | None,
-    coarse_only: bool, resizing: float,
+    coarse_only: bool, clock: StageClock,
 ) -> UpscaleResult:  # fmt: skip
     """Gather what the passes did."""
     counts = np.sum([np.bincount(one.patch_groups.ravel(), minlength=len(ladder.groups)) for one in passes], axis=0)
     reports = [
         GroupReport(group.sigma, group.steps, int(count)) for group, count in zip(ladder.groups, counts, strict=True)
     ]
-    stages = passes[0].seconds
     return UpscaleResult(
         pixels=pixels,
         kept_coarse=None if coarse is None else coarse.pixels,
@@ -242,7 +242,7 @@ def _result(
         groups=() if coarse_only else tuple(reports),
         patches=sum(one.patch_groups.size for one in passes),
         network_evaluations=sum(one.network_evaluations for one in passes),
-        seconds={stage: sum(one.seconds[stage] for one in passes) for stage in stages} | {"resize": resizing},
+        seconds=dict(clock.spent),
         device=upscaler.device,
         dtype=upscaler.dtype,
     )
