@@ -57,7 +57,7 @@ Variants = Annotated[
         "--variant",
         metavar="NAME=SETTINGS",
         help="PatchScaler once more with other settings, such as 'uniform=groups:1,steps:4'; settings are preset, steps, "
-        "groups, fidelity, texture (on or off) and seed. May be repeated.",
+        "groups, fidelity, texture (on or off), seed, tile and batch_size. May be repeated.",
         rich_help_panel=_methods,
     ),
 ]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
+from patchscaler_cli.cli.variants import named, varied
 from patchscaler_cli.errors import UsageError
 from patchscaler_cli.pipeline.settings import UpscaleSettings
 
@@ -14,16 +13,6 @@ METHODS = ("bicubic", "lanczos", "coarse", "patchscaler")
 """The methods that have a name of their own, in the order in which they are shown."""
 RESERVED = {*METHODS, "LR", "truth"}
 """Names that the tables or the report use already."""
-
-
-def _switch(word: str) -> bool:
-    return {"on": True, "off": False}[word]
-
-
-KINDS: dict[str, Callable[[str], Any]] = {
-    "preset": str, "steps": int, "groups": int, "fidelity": float, "texture": _switch, "seed": int,
-}  # fmt: skip
-"""The settings that a variant may change, and how their words become values."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +55,11 @@ class Wishes:
             upscalings["coarse"] = replace(settings, coarse_only=True)
         if "patchscaler" in names:
             upscalings["patchscaler"] = settings
-        for name, words in _named("--variant", variants, set()).items():
-            upscalings[name] = _varied(name, words, settings)
-        folders = {name: Path(folder) for name, folder in _named("--compare", others, set(upscalings)).items()}
+        for name, words in named("--variant", variants, RESERVED).items():
+            upscalings[name] = varied(name, words, settings)
+        folders = {
+            name: Path(folder) for name, folder in named("--compare", others, RESERVED | set(upscalings)).items()
+        }
         interpolations = [name for name in names if name in ("bicubic", "lanczos")]
         if not (interpolations or upscalings or folders):
             raise UsageError("There is nothing to compare; name a method by --methods, --variant or --compare.")
@@ -84,32 +75,3 @@ def _chosen(words: str) -> list[str]:
     if unknown:
         raise UsageError(f"--methods knows {', '.join(METHODS)} and none, not {unknown[0] or 'an empty word'}.")
     return [name for name in METHODS if name in names]
-
-
-def _named(option: str, values: list[str] | None, taken: set[str]) -> dict[str, str]:
-    """What stands behind NAME= in each value of an option, by the name."""
-    found: dict[str, str] = {}
-    for value in values or []:
-        name, equals, rest = (part.strip() for part in value.partition("="))
-        if not (name and equals and rest):
-            raise UsageError(f"{option} takes a name, = and what it stands for, not {value}.")
-        if name in taken | RESERVED | set(found):
-            raise UsageError(f"{option}: the name {name} is taken already; give another one.")
-        if set(name) & set('/\\:*?"<>|') or name.startswith("."):
-            raise UsageError(f"{option}: {name} cannot be the name of a folder, which pictures may go into.")
-        found[name] = rest
-    return found
-
-
-def _varied(name: str, words: str, base: UpscaleSettings) -> UpscaleSettings:
-    """The settings with those changed that SETTINGS names."""
-    changes = {}
-    for word in words.split(","):
-        key, _, value = word.strip().partition(":")
-        if key not in KINDS:
-            raise UsageError(f"--variant {name} knows {', '.join(KINDS)}, each with a colon and its value, not {word}.")
-        try:
-            changes[key] = KINDS[key](value)
-        except (ValueError, KeyError):
-            raise UsageError(f"--variant {name}: {value or 'nothing'} is no value for {key}.") from None
-    return replace(base, **changes)

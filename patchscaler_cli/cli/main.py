@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from patchscaler_cli import __version__
+from patchscaler_cli.cli.benchmark import benchmark
 from patchscaler_cli.cli.edge import EdgeGroup
 from patchscaler_cli.cli.evaluate import evaluate
 from patchscaler_cli.cli.explain import explain
@@ -27,6 +28,7 @@ app = typer.Typer(
 app.command()(upscale)
 app.command()(evaluate)
 app.command()(explain)
+app.command()(benchmark)
 app.command()(info)
 app.add_typer(weights, name="weights")
 app.add_typer(texture, name="texture")

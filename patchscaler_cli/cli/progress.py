@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
-UNITS = {"coarse": "tiles", "diffuse": "patches", "frames": "frames", "pictures": "pictures"}
+UNITS = {
+    "coarse": "tiles", "diffuse": "patches", "frames": "frames", "pictures": "pictures", "warm": "runs", "whole": "cases",
+}  # fmt: skip
 """What each stage of the pipeline counts."""
 SECONDS_BETWEEN_LINES = 10.0
 

@@ -1,0 +1,1 @@
+"""What an upscale costs: time by stage, memory, and how near the arithmetic comes to the machine's peak."""
