@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
+from patchscaler_cli.models import fused
 from patchscaler_cli.models.coarse import CoarseConfig, CoarseModel
 from patchscaler_cli.models.patch_dit import PatchDiT
 from patchscaler_cli.models.patchscaler import PRESETS, ModelConfig, PatchScalerModel
@@ -83,3 +86,46 @@ def test_a_configuration_survives_its_way_through_metadata(name: str) -> None:
 def test_presets_keep_to_their_file_size(name: str, limit: int) -> None:
     model = PatchScalerModel(PRESETS[name])
     assert sum(tensor.numel() * 2 for tensor in model.state_dict().values()) <= limit * 2**20
+
+
+@pytest.mark.parametrize("size", [(1, 1), (16, 37)])
+def test_restoring_without_the_halo_is_the_inner_part_of_restoring_with_it(size: tuple[int, int]) -> None:
+    model = small_model().coarse
+    halo = model.config.halo
+    image = torch.rand(1, 3, size[0] + 2 * halo, size[1] + 2 * halo) * 2 - 1
+    restored, logit = model(image)
+    inner, inner_logit = model.restore_inner(image)
+    assert torch.allclose(inner, restored[..., 4 * halo : -4 * halo, 4 * halo : -4 * halo], atol=1e-5)
+    assert torch.allclose(inner_logit, logit[..., halo:-halo, halo:-halo], atol=1e-5)
+
+
+@pytest.mark.parametrize(("dtype", "near"), [(torch.float32, 1e-5), (torch.bfloat16, 0.05)])
+def test_without_gradients_the_denoiser_computes_the_same(dtype: torch.dtype, near: float) -> None:
+    """Layers that are joined at inference (models/fused.py) give what training sees."""
+    model = small_model().patch_dit.to(dtype)
+    inputs = torch.randn(2, 3, 64, 64), torch.tensor([0.1, 0.3]), torch.rand(2, 3, 64, 64), torch.randn(2, 8, 16)
+    with torch.enable_grad():
+        plain = model(*inputs)
+    with torch.inference_mode():
+        assert torch.allclose(model(*inputs), plain, atol=near * float(plain.abs().max()))
+
+
+def test_joined_layers_are_left_apart_where_the_library_computes_them_wrongly(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer, x = torch.nn.Linear(8, 4), torch.randn(3, 8)
+    wrong = SimpleNamespace(_linear_pointwise=lambda *arguments: torch.zeros(16, 16))
+    wrong._linear_pointwise.binary = wrong._linear_pointwise
+    monkeypatch.setattr(torch.ops, "mkldnn", wrong)
+    fused._computed_rightly.cache_clear()
+    with torch.inference_mode():
+        summed, activated = fused.linear_sum(layer, x, x[:, :4]), fused.linear_gelu(layer, x)
+        expected = torch.nn.functional.gelu(layer(x), approximate="tanh")
+        assert torch.allclose(summed, x[:, :4] + layer(x))
+        assert torch.allclose(activated, expected)
+    fused._computed_rightly.cache_clear()
+
+
+def test_layers_are_joined_neither_with_gradients_nor_under_autocast() -> None:
+    x, weight = torch.randn(2, 4), torch.randn(4, 4)
+    assert not fused._joins(x, weight)
+    with torch.no_grad(), torch.autocast("cpu"):
+        assert not fused._joins(x, weight)

@@ -97,3 +97,39 @@ class CoarseModel(nn.Module):
         skip = F.interpolate(lr.float(), scale_factor=scale, mode="bicubic", align_corners=False)
         confidence = self.confidence_out(F.relu(self.confidence_hidden(deep)))  # (B, 1, h, w)
         return skip + detail.float(), confidence.float()
+
+    def restore_inner(self, lr: Tensor) -> tuple[Tensor, Tensor]:
+        """Restore LR images that carry `config.halo` pixels more on every side, and nothing of the halo.
+
+        The same as `forward` with its result's halo cut off, for a fifth fewer operations at usual sizes: every layer
+        computes only what a later one still looks at.
+
+        Args:
+            lr: LR images with their halo [B, 3, h + 2 halo, w + 2 halo], in [-1, 1].
+
+        Returns:
+            As `forward`: [B, 3, 4h, 4w] and [B, 1, h, w].
+        """
+        scale, halo = self.config.scale, self.config.halo
+        x = lr.to(self.head.weight.dtype).contiguous(memory_format=torch.channels_last)
+        shallow = _within(self.head, x)
+        deep = shallow
+        for block in self.body:
+            assert isinstance(block, ResidualBlock)
+            deep = _inner(deep, 2) + _within(block.second, F.relu_(_within(block.first, deep)))
+        deep = _inner(shallow, 2 * self.config.blocks + 1) + _within(self.body_end, deep)  # two pixels are left
+        detail = F.pixel_shuffle(_within(self.tail, _inner(deep, 1)), scale)  # (B, 3, 4h, 4w)
+        confidence = _within(self.confidence_out, F.relu_(_within(self.confidence_hidden, deep)))  # (B, 1, h, w)
+        near = _inner(lr.float(), halo - 2).contiguous()  # bicubic reaches two pixels; planes are its fast layout
+        skip = F.interpolate(near, scale_factor=scale, mode="bicubic", align_corners=False)
+        return _inner(skip, 2 * scale) + detail.float(), confidence.float()
+
+
+def _within(layer: nn.Conv2d, x: Tensor) -> Tensor:
+    """A 3x3 convolution where it sees nothing but pixels: one fewer on every side."""
+    return F.conv2d(x, layer.weight, layer.bias)
+
+
+def _inner(x: Tensor, margin: int) -> Tensor:
+    """[B, C, h, w] without so many pixels on every side."""
+    return x[:, :, margin:-margin, margin:-margin]

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from patchscaler_cli.models.fused import gated_sum, linear_gelu, linear_sum, modulate
+
 
 @dataclass(frozen=True)
 class PatchDiTConfig:
@@ -72,7 +74,7 @@ class ConvBlock(nn.Module):
     def forward(self, x: Tensor, noise: Tensor) -> Tensor:
         scale, shift = self.modulation(noise)[:, :, None, None].chunk(2, 1)  # (B, C, 1, 1) each
         hidden = self.first(F.leaky_relu(x, 0.1))
-        hidden = F.leaky_relu(hidden * (1 + scale) + shift, 0.1)
+        hidden = F.leaky_relu(modulate(hidden, scale, shift), 0.1)
         embedding: Tensor = x + self.second(hidden)
         return embedding
 
@@ -99,13 +101,17 @@ class Attention(nn.Module):
         self.out = nn.Linear(width, width)
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        """Tokens [B, N, width] and context [B, M, context_width] to tokens [B, N, width]."""
+        modulated: Tensor = self.out(self.mixed(x, context))
+        return modulated
+
+    def mixed(self, x: Tensor, context: Tensor) -> Tensor:
+        """The heads' values [B, N, width], before the last layer."""
         b, n, width = x.shape
         query = self.query(x).view(b, n, self.heads, -1).transpose(1, 2)  # (B, heads, N, d)
         key_value = self.key_value(context).view(b, context.shape[1], 2, self.heads, -1)
         key, value = key_value.permute(2, 0, 3, 1, 4)  # (B, heads, M, d) each
-        mixed = attend(query, key, value)
-        modulated: Tensor = self.out(mixed.transpose(1, 2).reshape(b, n, width))
-        return modulated
+        return attend(query, key, value).transpose(1, 2).reshape(b, n, width)
 
 
 class DiTBlock(nn.Module):
@@ -127,11 +133,13 @@ class DiTBlock(nn.Module):
     def forward(self, x: Tensor, prompt: Tensor, modulation: Tensor) -> Tensor:
         """Tokens [B, N, width], prompt [B, M, prompt_width], modulation [B, 6, width] to tokens [B, N, width]."""
         shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = (modulation + self.offset)[:, :, None].unbind(1)
-        attended = self.norm_attention(x) * (1 + scale_a) + shift_a
-        x = x + gate_a * self.attention(attended, attended)
-        x = x + self.prompt_attention(self.norm_prompt(x), prompt)
-        mixed: Tensor = x + gate_m * self.mlp(self.norm_mlp(x) * (1 + scale_m) + shift_m)
-        return mixed
+        attended = modulate(self.norm_attention(x), scale_a, shift_a)
+        x = gated_sum(x, gate_a, self.attention(attended, attended))
+        x = linear_sum(self.prompt_attention.out, self.prompt_attention.mixed(self.norm_prompt(x), prompt), x)
+        first, _, second = self.mlp
+        assert isinstance(first, nn.Linear)
+        hidden = linear_gelu(first, modulate(self.norm_mlp(x), scale_m, shift_m))
+        return gated_sum(x, gate_m, second(hidden))
 
 
 class PatchDiT(nn.Module):

@@ -71,12 +71,9 @@ class CoarseStage:
         image = self.rows.extend((bottom - top) * scale)
         for part in tiles(bottom - top, self.extent[1], self.tile):
             padded = torch.from_numpy(self._cut(top - halo, bottom + halo, part.left - halo, part.right + halo))[None]
-            padded = padded.to(self.device).contiguous(memory_format=torch.channels_last)
-            restored, logit = self.model(padded)
-            inner = slice(halo * scale, -halo * scale)
-            image[:, :, part.left * scale : part.right * scale] = restored[0, :, inner, inner].cpu().numpy()
-            sure = torch.sigmoid(logit[0, 0, halo:-halo, halo:-halo])
-            self.confidence[top:bottom, part.left : part.right] = sure.cpu().numpy()
+            restored, logit = self.model.restore_inner(padded.to(self.device))
+            image[:, :, part.left * scale : part.right * scale] = restored[0].cpu().numpy()
+            self.confidence[top:bottom, part.left : part.right] = torch.sigmoid(logit[0, 0]).cpu().numpy()
             self.advance(1)
         self._difference.append(self._cut(top, bottom, 0, self.extent[1]) - reduced(image, scale))
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -112,11 +114,21 @@ def measure(cases: Sequence[Case], runs: int, advance: Callable[[], None] = lamb
 
 def _counted(case: Case) -> Measurement:
     """A measurement with all but the times: a run whose clock counts operations instead of seconds."""
-    with FlopCounterMode(display=False) as counter:
+    with FlopCounterMode(display=False, custom_mapping=_joined_layers()) as counter:
         result = case.run(StageClock(lambda: float(counter.get_total_flops())))
     height, width = result.pixels.shape[:2]
     operations = {stage: count for stage, count in result.seconds.items() if count}
     return Measurement(case, height * width / 1e6, result.patches, result.network_evaluations, operations)
+
+
+def _joined_layers() -> dict[Any, Any]:
+    """How to count the linear layers of models/fused.py, which torch's counter does not know."""
+
+    def operations(x: Sequence[int], *rest: Any, out_shape: Sequence[int], **options: Any) -> int:
+        return 2 * prod(out_shape) * x[-1]
+
+    joined = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
+    return {} if joined is None else {joined: operations}
 
 
 def _time(one: Measurement) -> None:

@@ -1,0 +1,66 @@
+"""Layers computed together with what follows them, which saves passes over memory where no gradients are wanted.
+
+The same numbers up to rounding. While gradients are recorded, or under autocast, the plain layers are computed.
+"""
+
+from __future__ import annotations
+
+import platform
+from functools import cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def modulate(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """x * (1 + scale) + shift; the three broadcast."""
+    return x * (1 + scale) + shift if torch.is_grad_enabled() else torch.addcmul(shift, x, 1 + scale)
+
+
+def gated_sum(x: Tensor, gate: Tensor, y: Tensor) -> Tensor:
+    """x + gate * y; the three broadcast."""
+    return x + gate * y if torch.is_grad_enabled() else torch.addcmul(x, gate, y)
+
+
+def linear_gelu(layer: nn.Linear, x: Tensor) -> Tensor:
+    """GELU (its tanh form) of a linear layer."""
+    if _joins(x, layer.weight):
+        joined: Tensor = torch.ops.mkldnn._linear_pointwise(x, layer.weight, layer.bias, "gelu", [], "tanh")
+        return joined
+    return F.gelu(layer(x), approximate="tanh")
+
+
+def linear_sum(layer: nn.Linear, x: Tensor, other: Tensor) -> Tensor:
+    """other + a linear layer of x."""
+    if _joins(x, layer.weight):
+        joined: Tensor = torch.ops.mkldnn._linear_pointwise.binary(x, other, layer.weight, layer.bias, "add")
+        return joined
+    summed: Tensor = other + layer(x)
+    return summed
+
+
+def _joins(x: Tensor, weight: Tensor) -> bool:
+    """Whether oneDNN computes a layer and what follows in one go."""
+    if torch.is_grad_enabled() or x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+        return False
+    return x.dtype == weight.dtype and _computed_rightly(x.dtype)
+
+
+@cache
+def _computed_rightly(dtype: torch.dtype) -> bool:
+    """Try the joined layers once: they are no part of torch's documented interface, so no version promises them."""
+    if dtype not in (torch.float32, torch.bfloat16) or platform.machine() not in ("x86_64", "AMD64"):
+        return False
+    generator = torch.Generator().manual_seed(0)
+    x, weight, other = (torch.randn(16, 16, generator=generator).to(dtype) for _ in range(3))
+    bias, layer = other[0].contiguous(), F.linear(x, weight, other[0])
+    try:
+        activated = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "gelu", [], "tanh")
+        summed = torch.ops.mkldnn._linear_pointwise.binary(x, other, weight, bias, "add")
+    except (AttributeError, RuntimeError):
+        return False
+    near = 1e-4 if dtype == torch.float32 else 0.1  # values go up to about 10
+    return torch.allclose(activated, F.gelu(layer, approximate="tanh"), atol=near) and torch.allclose(
+        summed, other + layer, atol=near
+    )
