@@ -246,9 +246,10 @@ Tile = Annotated[
     ),
 ]
 BatchSize = Annotated[
-    int,
+    int | None,
     typer.Option(
-        help="Patches computed together. Lower it if memory runs out, raise it on a large GPU: the result stays the same.",
+        help="Patches computed together. Lower it if memory runs out: the result stays the same.",
+        show_default="32; on a GPU as many as half of its free memory holds",
         rich_help_panel=_machine,
     ),
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +22,7 @@ from patchscaler_cli.engines.inputs import Gathered, Work, gather
 from patchscaler_cli.engines.local import Orders, Outcome, run_local
 from patchscaler_cli.errors import PatchScalerError, UsageError
 from patchscaler_cli.images.options import WriteOptions, parse_colour
-from patchscaler_cli.pipeline.settings import UpscaleSettings
+from patchscaler_cli.pipeline.settings import UpscaleSettings, check_device_name
 from patchscaler_cli.store.finding import refuse_both
 from patchscaler_cli.store.progress import SilentProgress
 
@@ -81,7 +80,7 @@ def upscale(
         fidelity=fidelity, coarse_only=coarse_only, texture=not no_texture, wrap=wrap, tile=tile, batch_size=batch_size,
         seed=seed,
     )  # fmt: skip
-    _check_device(device)
+    check_device_name(device)
     refuse_both(model, weights)
     _check_texture(texture, no_texture)
     write = WriteOptions(format, quality, lossless, strip_metadata, parse_colour(background))
@@ -177,12 +176,6 @@ def _names(upscaler: Upscaler) -> tuple[str, str, str]:
 
 def _machine(loaded: list[Upscaler]) -> Machine | None:
     return Machine(*_names(loaded[0])) if loaded else None
-
-
-def _check_device(device: str) -> None:
-    """Refuse what names no device; whether the machine has it is found out with the model."""
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
-        raise UsageError(f"--device must be auto, cpu, cuda, cuda:N (N counts from 0) or mps, not {device}.")
 
 
 def _check_texture(texture: Path | None, no_texture: bool) -> None:

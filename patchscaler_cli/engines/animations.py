@@ -63,4 +63,5 @@ def upscale_animation(
         return replace(outcome, error=failures[0] if failures else error)  # the network's own words, not the writer's
     result = together(results)
     seconds = result.seconds | {"write": time.perf_counter() - begin - sum(result.seconds.values())}
-    return replace(outcome, result=result, warnings=(*outcome.warnings, *warnings), seconds=outcome.seconds | seconds)
+    said = (*outcome.warnings, *result.warnings, *warnings)
+    return replace(outcome, result=result, warnings=said, seconds=outcome.seconds | seconds)

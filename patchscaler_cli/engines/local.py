@@ -275,4 +275,5 @@ def _write(
     except Exception as error:
         return replace(outcome, error=error)
     seconds = outcome.seconds | result.seconds | {"write": time.perf_counter() - begin}
-    return replace(outcome, result=result.without_pictures(), warnings=(*outcome.warnings, *warnings), seconds=seconds)
+    said = (*outcome.warnings, *result.warnings, *warnings)
+    return replace(outcome, result=result.without_pictures(), warnings=said, seconds=seconds)

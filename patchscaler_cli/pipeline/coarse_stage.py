@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from patchscaler_cli.models.coarse import CoarseModel
+from patchscaler_cli.models.placement import send
 from patchscaler_cli.pipeline.colour import REACH, enlarged_low_pass, reduced
+from patchscaler_cli.pipeline.limits import Limits, is_out_of_memory, release
 from patchscaler_cli.pipeline.pixels import AnyArray, to_network
-from patchscaler_cli.tiling.grid import PatchGrid, tiles
+from patchscaler_cli.pipeline.precision import widened
+from patchscaler_cli.tiling.grid import PatchGrid, Tile, tiles
 from patchscaler_cli.tiling.rows import Rows, RowWindow
 
 
@@ -35,6 +39,7 @@ class CoarseStage:
         grid: PatchGrid,
         tile: int,
         device: torch.device,
+        limits: Limits,
         advance: Callable[[int], None] = lambda tiles: None,
     ) -> None:
         """Prepare; nothing is computed yet.
@@ -44,11 +49,12 @@ class CoarseStage:
             picture: the LR picture [h, w, 3]: uint8, uint16, or float32 in 0..1.
             grid: says how far beyond the picture to restore, and how it is continued there.
             tile: side of a tile in LR pixels.
+            limits: says how large a tile fits, and learns it.
             advance: called with 1 after every tile.
         """
         self.model, self.picture, self.grid, self.tile = model, picture, grid, tile
         self.extent = extent = grid.extent
-        self.device, self.advance, self.scale = device, advance, model.config.scale
+        self.device, self.limits, self.advance, self.scale = device, limits, advance, model.config.scale
         self.rows = RowWindow(3, extent[1] * self.scale)
         self.confidence = np.empty(extent, np.float32)
         self.finished = 0
@@ -64,18 +70,53 @@ class CoarseStage:
             self.finished = bottom
             self._difference.drop(max(bottom - REACH, 0))
 
-    @torch.inference_mode()
     def _restore_row_of_tiles(self) -> None:
-        scale, halo, top = self.scale, self.model.config.halo, self._difference.stop
+        scale, top = self.scale, self._difference.stop
         bottom = min(top + self.tile, self.extent[0])
         image = self.rows.extend((bottom - top) * scale)
         for part in tiles(bottom - top, self.extent[1], self.tile):
-            padded = torch.from_numpy(self._cut(top - halo, bottom + halo, part.left - halo, part.right + halo))[None]
-            restored, logit = self.model.restore_inner(padded.to(self.device))
-            image[:, :, part.left * scale : part.right * scale] = restored[0].cpu().numpy()
-            self.confidence[top:bottom, part.left : part.right] = torch.sigmoid(logit[0, 0]).cpu().numpy()
+            self._restore(part, top, image)
             self.advance(1)
         self._difference.append(self._cut(top, bottom, 0, self.extent[1]) - reduced(image, scale))
+
+    def _restore(self, part: Tile, top: int, image: Rows) -> None:
+        """Put a tile of the row of tiles that begins at LR row `top` into that row's image, in parts if it must be."""
+        height, width = part.bottom - part.top, part.right - part.left
+        if max(height, width) <= (self.limits.tile or max(height, width)) and self._attempt(part, top, image):
+            return
+        assert self.limits.tile is not None
+        for inner in tiles(height, width, self.limits.tile):
+            rows, columns = (
+                (part.top + inner.top, part.top + inner.bottom),
+                (part.left + inner.left, part.left + inner.right),
+            )
+            self._restore(Tile(*rows, *columns), top, image)
+
+    def _attempt(self, part: Tile, top: int, image: Rows) -> bool:
+        """Whether the tile fitted into the memory; if so, it is done."""
+        scale, halo = self.scale, self.model.config.halo
+        cut = self._cut(top + part.top - halo, top + part.bottom + halo, part.left - halo, part.right + halo)
+        try:
+            restored, sure = self._run(self.model, cut)
+            if not (np.isfinite(restored).all() and np.isfinite(sure).all()):
+                restored, sure = self._run(widened(self.model), cut)
+                self.limits.warn("Half precision overflowed in a tile; it was computed again in fp32.")
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+        else:
+            image[:, part.top * scale : part.bottom * scale, part.left * scale : part.right * scale] = restored
+            self.confidence[top + part.top : top + part.bottom, part.left : part.right] = sure
+            return True
+        release(self.device)  # not above: until the exception is gone, it holds on to the memory
+        self.limits.halve_tile(max(part.bottom - part.top, part.right - part.left))
+        return False
+
+    @torch.inference_mode()
+    def _run(self, model: CoarseModel, cut: Rows) -> tuple[Rows, npt.NDArray[np.float32]]:
+        """LR pixels with their halo [3, h, w] to coarse image and confidence without it, on the host."""
+        restored, logit = model.restore_inner(send(cut[None], self.device))
+        return restored[0].cpu().numpy(), torch.sigmoid(logit[0, 0]).cpu().numpy()
 
     def _cut(self, top: int, bottom: int, left: int, right: int) -> Rows:
         """A rectangle of the continued LR picture [3, bottom - top, right - left], in [-1, 1]."""

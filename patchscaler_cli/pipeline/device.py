@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from patchscaler_cli.errors import UsageError
+from patchscaler_cli.pipeline.settings import check_device_name
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -15,13 +16,12 @@ def choose_device(name: str) -> torch.device:
     Raises:
         UsageError: if the name is unknown or the device is not there.
     """
+    check_device_name(name)
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda:0")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     kind, _, number = name.partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (number and not (kind == "cuda" and number.isdecimal())):
-        raise UsageError(f"--device must be auto, cpu, cuda, cuda:0, cuda:1, … or mps, not {name!r}.")
     if kind == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if int(number or 0) >= count:

@@ -9,7 +9,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from patchscaler_cli.models.patch_dit import PatchDiT
 from patchscaler_cli.models.patchscaler import PatchScalerModel
+from patchscaler_cli.models.placement import send
+from patchscaler_cli.pipeline.denoising import CarefulDenoiser
+from patchscaler_cli.pipeline.limits import Limits
+from patchscaler_cli.pipeline.precision import widened
 from patchscaler_cli.pipeline.stage_clock import StageClock
 from patchscaler_cli.sampling.grouped import PatchInputs, sample_groups
 from patchscaler_cli.sampling.groups import GroupLadder
@@ -40,6 +45,7 @@ class DiffusionStage:
         batch_size: int,
         texture: bool,
         clock: StageClock,
+        limits: Limits,
         advance: Callable[[int], None] = lambda patches: None,
     ) -> None:
         """Prepare for a coarse image whose window holds the rows that are asked for.
@@ -51,11 +57,12 @@ class DiffusionStage:
             batch_size: most patches in the network together.
             texture: whether to use the texture prompt.
             clock: told when the texture prompt ("retrieve") and the blending ("blend") begin and end.
+            limits: says how many patches fit into the memory, and learns it.
             advance: called with the number of patches just finished.
         """
         self.model, self.device, self.coarse, self.grid, self.ladder = model, device, coarse, grid, ladder
         self.seed, self.batch_size, self.texture = seed, batch_size, texture
-        self.clock, self.advance = clock, advance
+        self.clock, self.limits, self.advance = clock, limits, advance
         self.scale = model.config.coarse.scale
         self.size = model.config.patch_dit.patch
         overlap = grid.overlap * self.scale
@@ -79,14 +86,43 @@ class DiffusionStage:
         end = self.grid.extent[0] if last == self.grid.rows else int(self.grid.tops[last - 1]) + self.grid.size
         self.rows.extend(end * self.scale - self.rows.stop)[:] = 0
         offset = first * self.grid.columns  # patches are numbered row by row over the whole grid
+        patches = np.arange(patch_groups.size) + offset
+        self._sample(self.model.patch_dit, patches, patch_groups.ravel())
+
+    def _sample(self, network: PatchDiT, patches: npt.NDArray[np.int64], groups: npt.NDArray[np.int64]) -> None:
+        """Sample patches, by their numbers, as their groups say, and blend them; what overflows again in fp32."""
+        finished: list[tuple[npt.NDArray[np.int64], Tensor]] = []
+        overflowed: list[npt.NDArray[np.int64]] = []
+
+        def settle(places: npt.NDArray[np.int64], residual: Tensor) -> None:
+            refined = residual.cpu().numpy()
+            sound = np.isfinite(refined).all((1, 2, 3))
+            if not sound.all():
+                overflowed.append(places[~sound])
+                places, refined = places[sound], refined[sound]
+            self._blend(patches[places], refined)
+
+        def emit(places: npt.NDArray[np.int64], residual: Tensor) -> None:
+            if self.device.type == "cpu":
+                settle(places, residual)
+            else:  # to wait for these now would let the device run dry
+                finished.append((places, residual))
+
         self.network_evaluations += sample_groups(
-            self.model.patch_dit,
-            lambda patches: self.load(patches + offset),
-            lambda patches, residual: self._blend(patches + offset, residual),
-            patch_groups.ravel(),
+            CarefulDenoiser(network, self.limits),
+            lambda places: self.load(patches[places]),
+            emit,
+            groups,
             self.ladder,
-            self.batch_size,
+            min(self.batch_size, self.limits.batch or self.batch_size),
         )
+        for places, residual in finished:
+            settle(places, residual)
+        if overflowed:
+            again = np.concatenate(overflowed)
+            wide = widened(network)
+            self.limits.warn(f"Half precision overflowed in {len(again)} patches; they were computed again in fp32.")
+            self._sample(wide, patches[again], groups[again])
 
     def _corners(self, patches: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """First HR row and column of patches in the extent, by their numbers."""
@@ -100,8 +136,8 @@ class DiffusionStage:
             self.coarse.view(int(top), int(top) + self.size)[:, :, left : left + self.size]
             for top, left in zip(tops, lefts, strict=True)
         ]
-        coarse = torch.from_numpy(np.stack(cut)).to(self.device)
-        where = torch.from_numpy(np.stack((tops, lefts))).to(self.device)
+        coarse = send(np.stack(cut), self.device)
+        where = send(np.stack((tops, lefts)), self.device)
         top, left = (place * self.scale for place in self.grid.origin)
         noise = position_noise(self.seed, where[0] - top, where[1] - left, self.size, self._period)
         return PatchInputs(coarse, noise, self._prompt(coarse) if self.texture else None)
@@ -111,8 +147,8 @@ class DiffusionStage:
             values, similarities = self.model.memory.retrieve(self.model.classifier(coarse))
             return self.model.encoder.prompt(values, similarities)
 
-    def _blend(self, patches: npt.NDArray[np.int64], residual: Tensor) -> None:
-        refined = residual.cpu().numpy()
+    def _blend(self, patches: npt.NDArray[np.int64], refined: npt.NDArray[np.float32]) -> None:
+        """Add residuals [n, 3, S, S] to the window."""
         with self.clock.stage("blend"):
             tops, lefts = self._corners(patches)
             for patch, top, left, pixels in zip(patches, tops, lefts, refined, strict=True):

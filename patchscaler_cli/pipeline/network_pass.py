@@ -18,6 +18,7 @@ from patchscaler_cli.models.patchscaler import PatchScalerModel
 from patchscaler_cli.pipeline.coarse_stage import CoarseStage, tile_count
 from patchscaler_cli.pipeline.colour import REACH, enlarged_low_pass, reduced
 from patchscaler_cli.pipeline.diffusion_stage import DiffusionStage
+from patchscaler_cli.pipeline.limits import Limits, usual_batch
 from patchscaler_cli.pipeline.pixels import AnyArray
 from patchscaler_cli.pipeline.settings import Progress, UpscaleSettings
 from patchscaler_cli.pipeline.stage_clock import StageClock
@@ -69,6 +70,7 @@ class NetworkPass:
         seed: int,
         progress: Progress,
         clock: StageClock,
+        limits: Limits,
     ) -> None:
         """Prepare for an LR picture [h, w, 3]: uint8, uint16, or float32 in 0..1."""
         self._height, self._width = picture.shape[:2]
@@ -79,11 +81,12 @@ class NetworkPass:
         self.patch_groups = np.zeros((self.grid.rows, self.grid.columns), np.int64)
         self._clock = clock
         self._coarse = CoarseStage(
-            model.coarse, picture, self.grid, settings.tile, device, lambda n: progress.advance("coarse", n)
+            model.coarse, picture, self.grid, settings.tile, device, limits, lambda n: progress.advance("coarse", n)
         )
         self._diffusion = DiffusionStage(
             model, device, self._coarse.rows, self.grid, ladder,
-            seed=seed, batch_size=settings.batch_size, texture=settings.texture, clock=clock,
+            seed=seed, batch_size=settings.batch_size or usual_batch(device, model.config.patch_dit),
+            texture=settings.texture, clock=clock, limits=limits,
             advance=lambda n: progress.advance("diffuse", n),
         )  # fmt: skip
         self._drift = RowWindow(3, self.grid.extent[1])  # reduced residual: what colour hold takes off

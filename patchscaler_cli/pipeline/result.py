@@ -39,6 +39,7 @@ class UpscaleResult:
             did not occur is missing.
         device: the device that did it, such as "cpu" or "cuda:0".
         dtype: the arithmetic used: "fp32", "fp16" or "bf16".
+        warnings: sentences about what had to be done otherwise than asked for.
     """
 
     pixels: npt.NDArray[Any]
@@ -51,6 +52,7 @@ class UpscaleResult:
     seconds: dict[str, float]
     device: str
     dtype: str
+    warnings: tuple[str, ...] = ()
 
     @property
     def image(self) -> Image:
@@ -96,6 +98,7 @@ def together(results: Sequence[UpscaleResult]) -> UpscaleResult:
         patches=sum(result.patches for result in results),
         network_evaluations=sum(result.network_evaluations for result in results),
         seconds={stage: sum(result.seconds.get(stage, 0.0) for result in results) for stage in stages},
+        warnings=tuple(sentence for result in results for sentence in result.warnings),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -33,7 +34,8 @@ class UpscaleSettings:
         wrap: the picture is a texture that is laid like tiles: its left side continues its right one and its top its
             bottom, and so will the result's.
         tile: side of a tile in LR pixels; costs memory, never changes the result.
-        batch_size: patches that go through the network together; costs memory, never changes the result.
+        batch_size: patches that go through the network together; costs memory, never changes the result. None for as
+            many as suit the device.
         seed: of the sampling noise.
     """
 
@@ -49,7 +51,7 @@ class UpscaleSettings:
     texture: bool = True
     wrap: bool = False
     tile: int = 256
-    batch_size: int = 32
+    batch_size: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -101,6 +103,21 @@ class UpscaleSettings:
                     f"{before} to {before * int(MAX_SCALE)}; PatchScaler enlarges by 1 to {MAX_SCALE:g} times."
                 )
         return out_width, out_height
+
+
+def check_device_name(name: str) -> None:
+    """Refuse what names no device; whether the machine has it is found out where it is used.
+
+    Raises:
+        UsageError: if the name is unknown, or names several devices.
+    """
+    if "," in name:
+        raise UsageError(
+            f"--device {name}: one process computes on one device; start a command for each device, each with its own "
+            "part of the pictures."
+        )
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
+        raise UsageError(f"--device must be auto, cpu, cuda, cuda:N (N counts from 0) or mps, not {name}.")
 
 
 class Progress(Protocol):

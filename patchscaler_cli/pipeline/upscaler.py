@@ -19,8 +19,10 @@ from patchscaler_cli.pipeline.canvas import Canvas, canvas_bytes, check_room
 from patchscaler_cli.pipeline.coarse_stage import tile_count
 from patchscaler_cli.pipeline.colour import REACH
 from patchscaler_cli.pipeline.device import DTYPES, choose_device, choose_dtype
+from patchscaler_cli.pipeline.limits import Limits, usual_batch
 from patchscaler_cli.pipeline.network_pass import BAND_PIXELS, NetworkPass, patch_grid
 from patchscaler_cli.pipeline.pixels import AnyArray, as_array
+from patchscaler_cli.pipeline.precision import trusted_dtype
 from patchscaler_cli.pipeline.result import GroupReport, UpscalePlan, UpscaleResult
 from patchscaler_cli.pipeline.settings import DEFAULT_PRESET, NoProgress, Progress, UpscaleSettings
 from patchscaler_cli.pipeline.stage_clock import StageClock
@@ -59,16 +61,18 @@ class Upscaler:
 
         Raises:
             UsageError: if the device or the dtype is unknown or not there.
-            PatchScalerError: if the calibration in `details` cannot be used.
+            PatchScalerError: if the calibration in `details` cannot be used, or the device computes wrongly.
         """
         self._device = choose_device(device)
-        self.dtype, notice = choose_dtype(dtype, self._device)
-        self.notices = [notice] if notice else []
+        chosen, notice = choose_dtype(dtype, self._device)
+        self.dtype, distrust = trusted_dtype(chosen, self._device)
+        self.notices = [sentence for sentence in (notice, distrust) if sentence]
         self.device = str(self._device)
         self.model_name = model.config.name
         self.details = details
         self.presets = read_presets(details.get("calibration"), DEFAULT_PRESET)
         self.texture_pictures: npt.NDArray[np.uint8] | None = None
+        self._limits = Limits()
         self._model = place(model, self._device)
         place(self._model.coarse, self._device, DTYPES[self.dtype])
         place(self._model.patch_dit, self._device, DTYPES[self.dtype])
@@ -158,7 +162,8 @@ class Upscaler:
         tile = (min(settings.tile, max(width, height)) + 2 * config.halo) ** 2 * config.channels * 4 * 4
         extent_rows = min(grid.extent[0], settings.tile + 2 * grid.size + 2 * REACH)
         band = 2 * BAND_PIXELS + extent_rows * config.scale * grid.extent[1] * config.scale
-        batch = 0 if settings.coarse_only else min(settings.batch_size, patches) * PATCH_BYTES
+        batch_size = settings.batch_size or usual_batch(self._device, self._model.config.patch_dit)
+        batch = 0 if settings.coarse_only else min(batch_size, patches) * PATCH_BYTES
         memory = LIBRARY_BYTES + kept + band * 3 * 4 * 2 + max(tile, batch)
         evaluations = 0 if settings.coarse_only else patches * ladder.groups[-1].steps
         return UpscalePlan(out_width, out_height, len(sizes), tiles, patches, evaluations, memory)
@@ -203,8 +208,9 @@ class Upscaler:
         coarse: Canvas | None = None
         for number, (size, depth) in enumerate(zip(sizes, depths, strict=True)):
             one = NetworkPass(
-                self._model, self._device, picture, settings, ladder, fidelity, settings.seed + number, progress, clock
-            )
+                self._model, self._device, picture, settings, ladder, fidelity, settings.seed + number, progress, clock,
+                self._limits,
+            )  # fmt: skip
             source = (picture.shape[0] * 4, picture.shape[1] * 4)
             refined = Canvas(source, size, depth, one.margin)
             coarse = Canvas(source, size, depth, one.margin) if number == len(sizes) - 1 and keep_coarse else None
@@ -245,4 +251,5 @@ def _result(
         seconds=dict(clock.spent),
         device=upscaler.device,
         dtype=upscaler.dtype,
+        warnings=upscaler._limits.take_warnings(),
     )

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from patchscaler_cli.models.placement import send
 from patchscaler_cli.sampling.groups import GroupLadder
 from patchscaler_cli.sampling.schedule import karras_sigmas
 from patchscaler_cli.sampling.solver import solver_step
@@ -50,7 +51,7 @@ class _Active:
     prompt: Tensor | None
 
     def take(self, rows: npt.NDArray[np.int64]) -> _Active:
-        index = torch.from_numpy(rows).to(self.residual.device)
+        index = send(rows, self.residual.device)
         prompt = None if self.prompt is None else self.prompt[index]
         return _Active(
             self.patches[rows], self.step[rows], self.steps[rows], self.sigmas[rows],
@@ -79,7 +80,7 @@ def sample_groups(
     """Sample the residual of every patch as its group says.
 
     The batch is kept full: whenever patches are done, the next ones take their places. A patch's result does not depend
-    on which patches share its batches.
+    on which patches share its batches. Nothing here waits for the device: what decides the flow lies on the host.
 
     Args:
         denoise: the preconditioned denoiser.
@@ -116,7 +117,7 @@ def sample_groups(
             watch(active.patches, active.step, active.previous)
         done = active.step == active.steps
         if done.any():
-            finished = active.take(np.flatnonzero(done))
+            finished = active if done.all() else active.take(np.flatnonzero(done))
             emit(finished.patches, finished.residual)
             active = None if done.all() else active.take(np.flatnonzero(~done))
     return evaluations
@@ -126,7 +127,7 @@ def _begin(
     patches: npt.NDArray[np.int64], steps: npt.NDArray[np.int64], sigmas: npt.NDArray[np.float32], inputs: PatchInputs
 ) -> _Active:
     """Start patches at r = sigma_tau * epsilon: the coarse patch, noised (PatchScaler, eq. 6, divided by sqrt(alpha))."""
-    start = torch.from_numpy(sigmas[:, 0]).to(inputs.noise.device)
+    start = send(sigmas[:, 0], inputs.noise.device)
     residual = start.view(-1, 1, 1, 1) * inputs.noise
     previous = torch.zeros_like(residual)
     return _Active(patches, np.zeros_like(steps), steps, sigmas, residual, previous, inputs.coarse, inputs.prompt)
@@ -137,7 +138,7 @@ def _advance_one_step(denoise: Denoise, active: _Active) -> None:
     rows, step = np.arange(len(active.step)), active.step
     before = np.where(step > 0, active.sigmas[rows, step - 1], np.float32(np.inf))
     levels = np.stack((before, active.sigmas[rows, step], active.sigmas[rows, step + 1]))
-    sigma_previous, sigma, sigma_next = torch.from_numpy(levels).to(active.residual.device)
+    sigma_previous, sigma, sigma_next = send(levels, active.residual.device)
     denoised = denoise(active.residual, sigma, active.coarse, active.prompt)
     active.residual = solver_step(active.residual, denoised, active.previous, sigma_previous, sigma, sigma_next)
     active.previous = denoised

@@ -44,9 +44,8 @@ def position_noise(seed: int, tops: Tensor, lefts: Tensor, size: int, period: tu
     if period is not None:
         rows, columns = rows % period[0], columns % period[1]
     channels = torch.arange(3, device=device).view(1, 3, 1, 1)
-    state = _mix(torch.tensor(seed & _MASK, device=device))
-    state = _mix(state ^ ((seed >> 32) & _MASK))
-    state = _mix((state + channels) & _MASK)
+    mixed = _mix(_mix(torch.tensor(seed & _MASK)) ^ ((seed >> 32) & _MASK))  # on the host, which knows it at once
+    state = _mix((int(mixed) + channels) & _MASK)
     state = _mix((state + rows) & _MASK)
     first = _mix((state + columns) & _MASK)  # (B, 3, S, S)
     second = _mix((first + 0x9E3779B9) & _MASK)

@@ -62,8 +62,8 @@ def run_processes(workload: Workload, settings: UpscaleSettings, words: list[str
 
 def options_of(settings: UpscaleSettings) -> list[str]:
     """The words of `patchscaler upscale` that ask for these settings."""
-    words = ["--tile", str(settings.tile), "--batch-size", str(settings.batch_size), "--seed", str(settings.seed)]
-    for name in ("scale", "width", "height", "long_edge", "preset", "steps", "groups", "fidelity"):
+    words = ["--tile", str(settings.tile), "--seed", str(settings.seed)] + ["--wrap"] * settings.wrap
+    for name in ("batch_size", "scale", "width", "height", "long_edge", "preset", "steps", "groups", "fidelity"):
         value = getattr(settings, name)
         if value is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]

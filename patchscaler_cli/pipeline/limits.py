@@ -1,0 +1,102 @@
+"""What a device's memory and arithmetic turn out to hold: less is tried, and said."""
+
+from __future__ import annotations
+
+import torch
+
+from patchscaler_cli.errors import PatchScalerError
+from patchscaler_cli.models.patch_dit import PatchDiTConfig
+
+CPU_BATCH = 32
+"""Patches at a time on a CPU: measured, 16 are slower by an eighth and more than 32 no faster."""
+LARGEST_BATCH = 512
+DEVICE_BYTES = 2 * 2**30
+"""Device memory that a batch may take where there is more."""
+SMALLEST_TILE = 16
+
+_PATCH_BYTES = 5 * 2**20
+"""What one patch of a batch takes at most in a Patch-DiT with 32 outer channels in fp32, measured on a CPU."""
+
+
+class Limits:
+    """How much is computed at a time on a device, and what had to be done otherwise than asked for.
+
+    It outlives a picture, so that what did not fit once is not tried again for every batch.
+
+    Attributes:
+        batch: most patches in the network together; None where nothing is known yet.
+        tile: longest side in LR pixels of what the coarse model restores at a time; None where nothing is known yet.
+    """
+
+    def __init__(self) -> None:
+        self.batch: int | None = None
+        self.tile: int | None = None
+        self._warnings: list[str] = []
+
+    def halve_batch(self, size: int) -> int:
+        """A batch of so many patches did not fit: the size to try next, kept from now on.
+
+        Raises:
+            PatchScalerError: if it was one patch.
+        """
+        if size <= 1:
+            raise PatchScalerError(
+                "The device's memory does not hold a single patch; use another --device, such as cpu."
+            )
+        self.batch = (size + 1) // 2
+        self.warn(
+            f"The memory did not hold a batch of {size} patches; {self.batch} are computed at a time from now on "
+            f"(--batch-size {self.batch} asks for that at once)."
+        )
+        return self.batch
+
+    def halve_tile(self, side: int) -> int:
+        """A part of so many LR pixels on its longer side did not fit: the length to try next, kept from now on.
+
+        Raises:
+            PatchScalerError: if it was as short as can be.
+        """
+        if side <= SMALLEST_TILE:
+            raise PatchScalerError(
+                "The device's memory does not hold the smallest tile; use another --device, such as cpu."
+            )
+        self.tile = max(SMALLEST_TILE, (side + 1) // 2)
+        self.warn(
+            f"The memory did not hold a tile of {side} pixels; {self.tile} are computed at a time from now on "
+            f"(--tile {self.tile} asks for that at once)."
+        )
+        return self.tile
+
+    def warn(self, sentence: str) -> None:
+        """Something was done otherwise than asked for."""
+        self._warnings.append(sentence)
+
+    def take_warnings(self) -> tuple[str, ...]:
+        """What was warned of since the last time."""
+        taken, self._warnings = tuple(self._warnings), []
+        return taken
+
+
+def usual_batch(device: torch.device, config: PatchDiTConfig) -> int:
+    """Patches at a time where nobody asks for a number: on a GPU as many as half of its free memory holds."""
+    if device.type != "cuda":
+        return CPU_BATCH
+    free, _ = torch.cuda.mem_get_info(device)
+    patch = _PATCH_BYTES * config.outer_channels // 32
+    return max(1, min(LARGEST_BATCH, min(free // 2, DEVICE_BYTES) // patch))
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether torch ran out of a device's or the host's memory; not every backend has an exception of its own for it."""
+    if isinstance(error, torch.cuda.OutOfMemoryError):
+        return True
+    words = str(error).lower()
+    return "out of memory" in words or "can't allocate memory" in words
+
+
+def release(device: torch.device) -> None:
+    """Give memory that torch keeps for later back to the device, for another try."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
