@@ -39,7 +39,7 @@ class CoarseStage:
         grid: PatchGrid,
         tile: int,
         device: torch.device,
-        limits: Limits,
+        limits: Limits | None = None,
         advance: Callable[[int], None] = lambda tiles: None,
     ) -> None:
         """Prepare; nothing is computed yet.
@@ -49,12 +49,13 @@ class CoarseStage:
             picture: the LR picture [h, w, 3]: uint8, uint16, or float32 in 0..1.
             grid: says how far beyond the picture to restore, and how it is continued there.
             tile: side of a tile in LR pixels.
-            limits: says how large a tile fits, and learns it.
+            limits: says how large a tile fits, and learns it; None where nothing is known yet.
             advance: called with 1 after every tile.
         """
         self.model, self.picture, self.grid, self.tile = model, picture, grid, tile
         self.extent = extent = grid.extent
-        self.device, self.limits, self.advance, self.scale = device, limits, advance, model.config.scale
+        self.device, self.limits, self.advance = device, limits or Limits(), advance
+        self.scale = model.config.scale
         self.rows = RowWindow(3, extent[1] * self.scale)
         self.confidence = np.empty(extent, np.float32)
         self.finished = 0

@@ -44,8 +44,8 @@ class DiffusionStage:
         seed: int,
         batch_size: int,
         texture: bool,
-        clock: StageClock,
-        limits: Limits,
+        clock: StageClock | None = None,
+        limits: Limits | None = None,
         advance: Callable[[int], None] = lambda patches: None,
     ) -> None:
         """Prepare for a coarse image whose window holds the rows that are asked for.
@@ -57,12 +57,12 @@ class DiffusionStage:
             batch_size: most patches in the network together.
             texture: whether to use the texture prompt.
             clock: told when the texture prompt ("retrieve") and the blending ("blend") begin and end.
-            limits: says how many patches fit into the memory, and learns it.
+            limits: says how many patches fit into the memory, and learns it; None where nothing is known yet.
             advance: called with the number of patches just finished.
         """
         self.model, self.device, self.coarse, self.grid, self.ladder = model, device, coarse, grid, ladder
         self.seed, self.batch_size, self.texture = seed, batch_size, texture
-        self.clock, self.limits, self.advance = clock, limits, advance
+        self.clock, self.limits, self.advance = clock or StageClock(), limits or Limits(), advance
         self.scale = model.config.coarse.scale
         self.size = model.config.patch_dit.patch
         overlap = grid.overlap * self.scale
