@@ -76,7 +76,7 @@ def trace_patches(
     stage.finish(grid.extent[0])
     diffusion = DiffusionStage(
         model, device, stage.rows, grid, ladder,
-        seed=settings.seed, batch_size=settings.batch_size, texture=settings.texture,
+        seed=settings.seed, batch_size=len(patches), texture=settings.texture,
     )  # fmt: skip
     numbers = np.array([row * grid.columns + column for row, column in patches], np.int64)
     inputs = diffusion.load(numbers)
@@ -92,7 +92,7 @@ def trace_patches(
             denoised[patch].append(made.cpu())
 
     groups = patch_groups.ravel()[numbers]
-    sample_groups(model.patch_dit, load, lambda chosen, residual: None, groups, ladder, settings.batch_size, watch)
+    sample_groups(model.patch_dit, load, lambda chosen, residual: None, groups, ladder, len(patches), watch)
     near = model.memory.nearest(model.classifier(inputs.coarse)) if settings.texture else None
     traces = []
     for i, (row, column) in enumerate(patches):
