@@ -49,7 +49,7 @@ Wrap = Annotated[
     typer.Option(
         "--wrap",
         help="For textures that are laid like tiles: the left side continues the right one and the top the bottom, and "
-        "the result fits to itself without a seam, too.",
+        "the result fits to itself without a seam, too. Takes twice the work at 128x128 pixels, a tenth more at 512x512.",
     ),
 ]
 
