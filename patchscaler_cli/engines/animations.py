@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from patchscaler_cli.images.animation import Animation, write_animation
 from patchscaler_cli.images.options import WriteOptions
 from patchscaler_cli.images.picture import Picture
@@ -51,7 +49,7 @@ def upscale_animation(
                 sure.append(Picture((result.confidence * 255).round().astype("uint8")))
                 if len(sure) == outcome.frames:  # before the picture is whole: a run that finds it takes all as done
                     write_animation(orders.confidence(outcome.work), sure, animation.timing)
-            results.append(replace(result, pixels=np.empty((0, 0, 3), result.pixels.dtype)))
+            results.append(result.without_pictures())
             yield frame.enlarged(result.pixels)
             progress.advance("frames")
 
