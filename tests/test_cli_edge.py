@@ -98,6 +98,18 @@ def test_command_line_imports_nothing_slow() -> None:
     assert finished.stdout == "set()\n"
 
 
+def test_upscaling_a_picture_imports_nothing_that_it_does_not_use(chelsea: Path, tmp_path: Path) -> None:
+    """Importing torch takes most of a small picture's time already; what it imports itself is its own affair."""
+    script = (
+        "import sys; from typer.testing import CliRunner; from patchscaler_cli.cli.main import app;"
+        f"done = CliRunner().invoke(app, ['upscale', {str(chelsea)!r}, '-o', {str(tmp_path / 'out.png')!r}, '--coarse-only']);"
+        "unwanted = {'torch._dynamo', 'torch._inductor', 'sympy', 'scipy', 'skimage', 'requests', 'tenacity', 'ray'};"
+        "print(done.exit_code, unwanted & set(sys.modules))"
+    )
+    finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
+    assert finished.stdout == "0 set()\n"
+
+
 def test_every_option_of_upscale_has_help(run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     text = run_cli("upscale", "--help").stdout
