@@ -28,8 +28,9 @@ def resize_alpha(alpha: Samples, width: int, height: int, *, wraps: bool = False
     margin = _LANCZOS_SUPPORT if wraps else 0
     left, top, right, bottom = margin, margin, margin + alpha.shape[1], margin + alpha.shape[0]
     alpha = wrapped(alpha, margin)
-    # Pillow filters 16 bits only as floating point.
-    image = Image.fromarray(alpha if alpha.dtype == np.uint8 else alpha.astype(np.float32))
+    # Pillow filters 16 bits only as floating point; and 8 bits it rounds and clips between rows and columns, in the
+    # order that suits the size, so that strips of several heights would not fit together.
+    image = Image.fromarray(alpha.astype(np.float32))
     lowest, highest = (np.asarray(image.filter(filter(3))) for filter in (ImageFilter.MinFilter, ImageFilter.MaxFilter))
     columns = margin + _nearest(range(width), width, right - left)
     smooth = np.empty((height, width), alpha.dtype)
@@ -39,7 +40,7 @@ def resize_alpha(alpha: Samples, width: int, height: int, *, wraps: bool = False
         lanczos = np.asarray(image.resize((width, strip.stop - strip.start), Image.Resampling.LANCZOS, box))
         around = np.ix_(margin + _nearest(range(strip.start, strip.stop), height, bottom - top), columns)
         held = np.clip(lanczos, lowest[around], highest[around])
-        smooth[strip] = held if alpha.dtype == np.uint8 else np.rint(held)
+        smooth[strip] = np.rint(held)
     return smooth
 
 
