@@ -11,13 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patchscaler_cli.errors import PatchScalerError, UsageError
-from patchscaler_cli.sampling.groups import Group
+from patchscaler_cli.sampling.groups import Group, GroupLadder
 from patchscaler_cli.training.calibrate import parse_candidates
 from patchscaler_cli.training.calibrate_search import (
     EACH_GROUP,
+    FLAT,
     MOST_GROUPS,
     best_choices,
     frontier,
+    keeping_flat,
     presets,
     search,
     uniform_curve,
@@ -54,6 +56,12 @@ def gains_by_difficulty() -> np.ndarray:
     return gains
 
 
+@pytest.fixture
+def nothing_flat(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Made-up confidences go up to 0.9 where a photo's seldom pass a half."""
+    monkeypatch.setattr("patchscaler_cli.training.calibrate_search.FLAT", 1.0)
+
+
 def cost_of(costs: np.ndarray, choice: tuple[int, ...]) -> float:
     changes = sum(before != after for before, after in itertools.pairwise(choice))
     return float(costs[np.arange(len(choice)), list(choice)].sum()) + changes * EACH_GROUP
@@ -62,24 +70,26 @@ def cost_of(costs: np.ndarray, choice: tuple[int, ...]) -> float:
 @settings(max_examples=15)
 @given(st.integers(0, 2**31), st.sampled_from([0.01, 0.001, 0.0002]))
 def test_no_other_choice_of_groups_costs_less(seed: int, spread: float) -> None:
-    steps = np.array([0, 1, 1, 4])
+    groups = (Group(0.0, 0), Group(0.1, 1), Group(0.3, 1), Group(0.2, 4))
+    steps, sigmas = np.array([group.steps for group in groups]), np.array([group.sigma for group in groups])
     costs = np.random.default_rng(seed).random((5, 4)) * spread
     lawful = [
         choice
         for choice in itertools.product(range(4), repeat=5)
         if (np.diff(steps[list(choice)]) >= 0).all()
+        and (np.diff(sigmas[list(choice)]) >= 0).all()
         and sum(a != b for a, b in itertools.pairwise(choice)) < MOST_GROUPS
     ]
     for price in (0.0, 0.001):
         priced = costs + price * steps
-        found = {tuple(choice) for choice in best_choices(priced[None], steps).tolist()}
+        found = {tuple(choice) for choice in best_choices(priced[None], groups).tolist()}
         assert found <= set(lawful)
         for hardest in (1, 4):
             least = min(cost_of(priced, other) for other in lawful if steps[other[-1]] == hardest)
             assert any(steps[one[-1]] == hardest and cost_of(priced, one) == pytest.approx(least) for one in found)
 
 
-def test_flat_patches_stay_coarse_and_only_hard_ones_take_many_steps() -> None:
+def test_flat_patches_stay_coarse_and_only_hard_ones_take_many_steps(nothing_flat: None) -> None:
     chosen = presets(search(table(gains_by_difficulty()), margin=0.0))["balanced"]
     assert chosen.ladder.groups == (Group(0.0, 0), Group(0.1, 1), Group(0.3, 4))
     surest_that_gains, hard = (np.linspace(0.9, 0.1, PATCHES)[i] for i in (20, 90))
@@ -89,7 +99,14 @@ def test_flat_patches_stay_coarse_and_only_hard_ones_take_many_steps() -> None:
     assert chosen.outcome.lpips == pytest.approx(0.5 - 0.7 * 0.2 - 0.1 * 0.4)
 
 
-def test_presets_keep_their_promises() -> None:
+def test_sure_patches_stay_coarse_even_where_lpips_would_gain() -> None:
+    ladder = GroupLadder((Group(0.1, 1), Group(0.2, 2), Group(0.3, 4)), (0.7, 0.2))
+    assert keeping_flat(ladder) == GroupLadder((Group(0.0, 0), Group(0.2, 2), Group(0.3, 4)), (FLAT, 0.2))
+    generous = GroupLadder((Group(0.0, 0), Group(0.3, 4)), (0.3,))
+    assert keeping_flat(generous) == generous
+
+
+def test_presets_keep_their_promises(nothing_flat: None) -> None:
     found = search(table(gains_by_difficulty()), margin=0.0)
     chosen = presets(found)
     fast, balanced, best = (chosen[name] for name in ("fast", "balanced", "best"))

@@ -2,9 +2,11 @@
 
 The rule. A patch is worth one more evaluation if that lowers LPIPS by at least a price. Patches are sorted by confidence
 into BINS bins; for a price and a fidelity, the ladder with the lowest LPIPS + price x evaluations is found exactly, by
-dynamic programming over the bins: at most MOST_GROUPS groups, each worth EACH_GROUP, steps never falling towards the hard
-patches; once for every number of steps that the hardest bin may take. Prices and fidelities make many ladders. Those that keep PSNR-Y the wanted margin above bicubic's on every set of pictures, and that
-no other one beats in both LPIPS and evaluations, are the curve. From it come the presets:
+dynamic programming over the bins: at most MOST_GROUPS groups, each worth EACH_GROUP, neither steps nor start noise falling
+towards the hard patches; once for every number of steps that the hardest bin may take. Patches of a confidence of FLAT and
+more keep the coarse image whatever LPIPS says: it likes grain, and nobody wants it in a sky. Prices and fidelities make
+many ladders. Those that keep PSNR-Y the wanted margin above bicubic's on every set of pictures, and that no other one beats
+in both LPIPS and evaluations, are the curve. From it come the presets:
 
 - best: the lowest LPIPS;
 - balanced, the default: of the ladders that take at most MOST_COST of the evaluations of uniform sampling with their
@@ -22,19 +24,21 @@ import numpy as np
 import numpy.typing as npt
 
 from patchscaler_cli.errors import PatchScalerError
-from patchscaler_cli.sampling.groups import GroupLadder
+from patchscaler_cli.sampling.groups import Group, GroupLadder
 from patchscaler_cli.training.calibrate_table import Choice, Floats, Measurements, Outcome, Shares, outcome
 
 BINS = 50
 MOST_GROUPS = 4
 EACH_GROUP = 0.0003
 """LPIPS that a further group must gain: where two ladders are as good, the simpler one is taken."""
+FLAT = 0.5
+"""Confidence at which the coarse image is expected to be wrong by 2.5 levels of 255 on average (training/coarse.py, ETA)."""
 PRICES = (0.0, *(0.0005 * 2 ** (i / 4) for i in range(41)))
 """LPIPS that one more evaluation a patch must be worth: 0, and from 0.0005 to 0.5."""
 FIDELITIES = tuple(i / 20 for i in range(17))
 MOST_COST = 0.4
 NEARNESS = 0.01
-SLACK = 0.005
+SLACK = 0.01
 
 
 @dataclass(frozen=True)
@@ -79,8 +83,8 @@ def search(table: Measurements, margin: float) -> list[Found]:
         worth = np.add.reduceat(shares.lpips[:, order], starts, axis=1).T / len(table.bicubic)  # (bins, C)
         work = np.outer([len(one) for one in bins], table.steps) / len(order)
         uniform = [outcome(table, shares, np.full(len(order), one)) for one in range(len(table.candidates))]
-        for choice in best_choices(worth + np.multiply.outer(PRICES, work), table.steps):
-            ladder = ladder_of(table, bins, choice)
+        for choice in best_choices(worth + np.multiply.outer(PRICES, work), table.candidates):
+            ladder = keeping_flat(ladder_of(table, bins, choice))
             if (ladder, fidelity) not in found:
                 real = _outcome_of(table, shares, ladder)
                 found[ladder, fidelity] = Found(ladder, fidelity, real, uniform[int(choice[-1])])
@@ -93,20 +97,22 @@ def search(table: Measurements, margin: float) -> list[Found]:
     return allowed
 
 
-def best_choices(costs: Floats, steps: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def best_choices(costs: Floats, groups: tuple[Group, ...]) -> npt.NDArray[np.int64]:
     """The candidates of the lowest total cost, bin by bin from the surest patches to the hardest.
 
     Args:
         costs: of sampling a bin by a candidate, for every price [V, B, C].
-        steps: of the candidates [C].
+        groups: the candidates [C].
 
     Returns:
         Different choices of a candidate for every bin [W, B]: for every price, and every number of steps above 0 that the
-        last bin may take, the cheapest of at most MOST_GROUPS runs of equal candidates whose steps never fall. A run
-        after the first adds EACH_GROUP to the cost.
+        last bin may take, the cheapest of at most MOST_GROUPS runs of equal candidates whose steps and start noise
+        never fall. A run after the first adds EACH_GROUP to the cost.
     """
     prices, bins, candidates = costs.shape
-    may_follow = (steps[:, None] <= steps) & ~np.eye(candidates, dtype=bool)  # [before, after]
+    steps, sigmas = np.array([group.steps for group in groups]), np.array([group.sigma for group in groups])
+    harder = (steps[:, None] <= steps) & (sigmas[:, None] <= sigmas)  # [before, after]
+    may_follow = harder & ~np.eye(candidates, dtype=bool)
     total = np.full((prices, MOST_GROUPS, candidates), np.inf)  # by runs so far, less one, and the last bin's candidate
     total[:, 0] = costs[:, 0]
     before = np.empty((bins, prices, MOST_GROUPS, candidates), np.int64)  # the candidate of the bin before
@@ -138,6 +144,15 @@ def ladder_of(table: Measurements, bins: list[npt.NDArray[np.int64]], choice: np
     thresholds = [float(table.qmap[bins[i - 1]].min() + table.qmap[bins[i]].max()) / 2 for i in changes]
     groups = [table.candidates[int(choice[i])] for i in (0, *changes)]
     return GroupLadder(tuple(groups), tuple(round(threshold, 4) for threshold in thresholds))
+
+
+def keeping_flat(ladder: GroupLadder) -> GroupLadder:
+    """The ladder whose patches of a confidence of FLAT and more keep the coarse image; the others as they were."""
+    above = sum(threshold >= FLAT for threshold in ladder.thresholds)
+    groups, thresholds = ladder.groups[above:], ladder.thresholds[above:]
+    if groups[0].steps == 0:
+        return GroupLadder(groups, thresholds)
+    return GroupLadder((Group(0.0, 0), *groups), (FLAT, *thresholds))
 
 
 def _outcome_of(table: Measurements, shares: Shares, ladder: GroupLadder) -> Outcome:
