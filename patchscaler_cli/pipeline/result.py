@@ -125,7 +125,7 @@ class UpscalePlan:
         tiles: coarse tiles over all passes.
         patches: patches over all passes.
         most_network_evaluations: upper bound: every patch in the hardest group.
-        memory_bytes: estimated peak of host memory for the picture's canvases, weights and one batch.
+        memory_bytes: estimated peak of host memory for an 8-bit picture, without what lies in temporary files.
     """
 
     width: int

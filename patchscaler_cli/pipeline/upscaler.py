@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from patchscaler_cli.models.patchscaler import PatchScalerModel
 from patchscaler_cli.models.placement import place
 from patchscaler_cli.models.texture import TextureMemory
 from patchscaler_cli.models.weights_file import load_weights
-from patchscaler_cli.pipeline.canvas import Canvas, canvas_bytes, check_room
+from patchscaler_cli.pipeline.canvas import MAPPED_BYTES, Canvas, canvas_bytes, check_room
 from patchscaler_cli.pipeline.coarse_stage import tile_count
 from patchscaler_cli.pipeline.colour import REACH
 from patchscaler_cli.pipeline.device import DTYPES, choose_device, choose_dtype
@@ -38,6 +37,8 @@ LIBRARY_BYTES = 450 * 2**20
 """Host memory of Python with torch and the weights loaded, measured on Linux."""
 PATCH_BYTES = 5 * 2**20
 """Host memory that one patch of a batch takes in the networks at most, measured with `tiny` in fp32."""
+WRITING_BYTES = 4
+"""Host memory that a pixel of the result takes in Pillow while it is written, beside the canvas."""
 
 
 class Upscaler:
@@ -149,22 +150,25 @@ class Upscaler:
 
         Raises:
             UsageError: if the settings do not fit the size or the weights.
+            PatchScalerError: if the disk has no room for a picture that is too large for memory.
         """
         out_width, out_height = settings.output_size(width, height)
         ladder = self.sampling(settings).ladder
-        config, tiles, patches, kept = self._model.config.coarse, 0, 0, 0
+        config, tiles, patches = self._model.config.coarse, 0, 0
         sizes = _sizes(height, width, out_height, out_width)
-        for (rows, columns), target in pairwise([(height, width), *sizes]):
+        canvases = [canvas_bytes(*each) for each in _canvases(sizes, np.dtype(np.uint8))]
+        check_room(canvases)
+        for rows, columns in [(height, width), *sizes[:-1]]:
             grid = patch_grid(self._model, rows, columns, settings.wrap)
             tiles += tile_count(grid.extent, settings.tile)
             patches += grid.rows * grid.columns
-            kept += target[0] * target[1] * 3 * (4 if target != sizes[-1] else 1) + rows * columns * 3
+        kept = width * height * 3 + sum(size for size in canvases if size < MAPPED_BYTES)
         tile = (min(settings.tile, max(width, height)) + 2 * config.halo) ** 2 * config.channels * 4 * 4
         extent_rows = min(grid.extent[0], settings.tile + 2 * grid.size + 2 * REACH)
-        band = 2 * BAND_PIXELS + extent_rows * config.scale * grid.extent[1] * config.scale
+        band = (4 * BAND_PIXELS + extent_rows * config.scale * grid.extent[1] * config.scale) * 3 * 4
         batch_size = settings.batch_size or usual_batch(self._device, self._model.config.patch_dit)
         batch = 0 if settings.coarse_only else min(batch_size, patches) * PATCH_BYTES
-        memory = LIBRARY_BYTES + kept + band * 3 * 4 * 2 + max(tile, batch)
+        memory = LIBRARY_BYTES + kept + max(band + max(tile, batch), out_width * out_height * WRITING_BYTES)
         evaluations = 0 if settings.coarse_only else patches * ladder.groups[-1].steps
         return UpscalePlan(out_width, out_height, len(sizes), tiles, patches, evaluations, memory)
 
@@ -202,11 +206,10 @@ class Upscaler:
         sampling = self.sampling(settings)
         ladder, fidelity = sampling.ladder, sampling.fidelity
         sizes, passes = _sizes(height, width, out_height, out_width), []
-        depths = [np.dtype(np.uint16)] * (len(sizes) - 1) + [dtype]  # between passes finer than any file
-        canvases = [canvas_bytes(*each) for each in zip(sizes, depths, strict=True)]
-        check_room([*canvases, canvases[-1]] if keep_coarse else canvases)
+        canvases = _canvases(sizes, dtype)
+        check_room(canvas_bytes(*each) for each in canvases + canvases[-1:] * keep_coarse)
         coarse: Canvas | None = None
-        for number, (size, depth) in enumerate(zip(sizes, depths, strict=True)):
+        for number, (size, depth) in enumerate(canvases):
             one = NetworkPass(
                 self._model, self._device, picture, settings, ladder, fidelity, settings.seed + number, progress, clock,
                 self._limits,
@@ -229,6 +232,11 @@ def _sizes(height: int, width: int, out_height: int, out_width: int) -> list[tup
     if out_height <= 4 * height and out_width <= 4 * width:
         return [(out_height, out_width)]
     return [(4 * height, 4 * width), (out_height, out_width)]
+
+
+def _canvases(sizes: list[tuple[int, int]], dtype: np.dtype[Any]) -> list[tuple[tuple[int, int], np.dtype[Any]]]:
+    """Size and depth of what each pass gives: 16 bits between passes, finer than any file of 8."""
+    return [*((size, np.dtype(np.uint16)) for size in sizes[:-1]), (sizes[-1], dtype)]
 
 
 def _result(
