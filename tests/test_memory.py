@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from patchscaler_cli.engines.inputs import Work
-from patchscaler_cli.engines.local import Orders, run_local
+from patchscaler_cli.engines.local import run_local
+from patchscaler_cli.engines.orders import Orders
 from patchscaler_cli.errors import PatchScalerError
 from patchscaler_cli.evaluation.memory import Kind, picture_of_size, watch
 from patchscaler_cli.images.reading import read_picture

@@ -254,6 +254,19 @@ BatchSize = Annotated[
     ),
 ]
 
+Engine = Annotated[
+    Literal["local", "ray"],
+    typer.Option(help="Where the pictures are done: here, or as tasks of a Ray cluster.", rich_help_panel=_machine),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        help="The Ray cluster's, such as auto or ray-head:6379; it must see the same files under the same paths.",
+        show_default="RAY_ADDRESS in the environment, else a cluster of this machine's own",
+        rich_help_panel=_machine,
+    ),
+]
+
 # ---- report ---------------------------------------------------------------------------------------------------------
 
 _report = "Report"

@@ -9,19 +9,7 @@ from patchscaler_cli.cli.edge import sentence_of
 from patchscaler_cli.pipeline.settings import DEFAULT_SCALE, UpscaleSettings
 
 if TYPE_CHECKING:
-    from patchscaler_cli.engines.local import Outcome
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What computes: name of the model, device such as "cpu", arithmetic such as "fp32"."""
-
-    model: str
-    device: str
-    dtype: str
-
-    def __str__(self) -> str:
-        return f"{self.model} on {self.device} in {self.dtype}"
+    from patchscaler_cli.engines.orders import Outcome
 
 
 def asks_for_a_size(settings: UpscaleSettings) -> bool:
@@ -29,17 +17,17 @@ def asks_for_a_size(settings: UpscaleSettings) -> bool:
     return any(length is not None for length in (settings.width, settings.height, settings.long_edge))
 
 
-def as_json(outcome: Outcome, settings: UpscaleSettings, machine: Machine | None) -> dict[str, Any]:
+def as_json(outcome: Outcome, settings: UpscaleSettings) -> dict[str, Any]:
     """What became of one picture, as values for JSON."""
     report: dict[str, Any] = {"input": str(outcome.work.source), "output": str(outcome.work.target)}
     if outcome.skipped:
         return report | {"skipped": True}
     if outcome.error is not None:
         return report | {"error": sentence_of(outcome.error)}
-    assert machine is not None
+    assert outcome.machine is not None
     assert outcome.new_size is not None
     report |= {"width": outcome.new_size[0], "height": outcome.new_size[1], "scale": _scale(outcome, settings)}
-    report |= asdict(machine) | {"seed": settings.seed}
+    report |= asdict(outcome.machine) | {"seed": settings.seed}
     if outcome.frames > 1:
         report |= {"frames": outcome.frames}
     if outcome.plan is not None:
@@ -54,20 +42,20 @@ def as_json(outcome: Outcome, settings: UpscaleSettings, machine: Machine | None
     }
 
 
-def as_text(outcome: Outcome, settings: UpscaleSettings, machine: Machine) -> str:
+def as_text(outcome: Outcome, settings: UpscaleSettings) -> str:
     """A few lines: where the result is, its size, the time, and what the patches took."""
     if outcome.plan is not None:
         plan = outcome.plan
         return "\n".join(
             (
-                f"{outcome.work.target}: {_sizes(outcome, settings)}, with {machine}",
+                f"{outcome.work.target}: {_sizes(outcome, settings)}, with {outcome.machine}",
                 f"{plan.passes} {'pass' if plan.passes == 1 else 'passes'} of the x4 network, {plan.tiles} tiles, "
                 f"{plan.patches} patches, at most {plan.most_network_evaluations} network evaluations",
                 f"about {plan.memory_bytes / 2**20:,.0f} MiB of memory; nothing was written",
             )
         )
     lines = [
-        f"{outcome.work.target}: {_sizes(outcome, settings)}, {sum(outcome.seconds.values()):.1f} s with {machine}"
+        f"{outcome.work.target}: {_sizes(outcome, settings)}, {sum(outcome.seconds.values()):.1f} s with {outcome.machine}"
     ]
     if outcome.result is not None and outcome.result.groups:
         lines.append(f"{outcome.result.patches} patches, {outcome.result.network_evaluations} network evaluations")

@@ -17,11 +17,14 @@ from patchscaler_cli.cli.downloads import DownloadLines
 from patchscaler_cli.cli.edge import sentence_of
 from patchscaler_cli.cli.naming import Naming
 from patchscaler_cli.cli.progress import progress_display
-from patchscaler_cli.cli.report import Counts, Machine, as_json, as_line, as_text
+from patchscaler_cli.cli.report import Counts, as_json, as_line, as_text
 from patchscaler_cli.engines.inputs import Gathered, Work, gather
-from patchscaler_cli.engines.local import Orders, Outcome, run_local
+from patchscaler_cli.engines.local import run_local
+from patchscaler_cli.engines.orders import Orders, Outcome
+from patchscaler_cli.engines.ray_cluster import run_ray
 from patchscaler_cli.errors import PatchScalerError, UsageError
 from patchscaler_cli.images.options import WriteOptions, parse_colour
+from patchscaler_cli.pipeline.model_choice import ModelChoice
 from patchscaler_cli.pipeline.settings import UpscaleSettings, check_device_name
 from patchscaler_cli.store.finding import refuse_both
 from patchscaler_cli.store.progress import SilentProgress
@@ -62,6 +65,8 @@ def upscale(
     dtype: opt.Dtype = "auto",
     tile: opt.Tile = UpscaleSettings.tile,
     batch_size: opt.BatchSize = UpscaleSettings.batch_size,
+    engine: opt.Engine = "local",
+    address: opt.Address = None,
     save_confidence: opt.SaveConfidence = None,
     dry_run: opt.DryRun = False,
     json_report: opt.Json = False,
@@ -81,6 +86,8 @@ def upscale(
         seed=seed,
     )  # fmt: skip
     check_device_name(device)
+    if address is not None and engine != "ray":
+        raise UsageError(f"--address {address} is a Ray cluster's: give --engine ray too.")
     refuse_both(model, weights)
     _check_texture(texture, no_texture)
     write = WriteOptions(format, quality, lossless, strip_metadata, parse_colour(background))
@@ -90,56 +97,49 @@ def upscale(
         settings, overwrite=overwrite, skip_existing=gathered.batch and not overwrite, make_folders=gathered.batch,
         dry_run=dry_run, confidence=_confidence_files(save_confidence, gathered), write=write, first_frame=first_frame,
     )  # fmt: skip
-    loaded: list[Upscaler] = []
+    choice = ModelChoice(model, weights, texture, device, dtype, may_download=not offline)
     stages: dict[str, float] = {}
 
-    def load() -> Upscaler:
-        # Imported only now: --help and a mistyped option or input should not wait for torch.
-        from patchscaler_cli.pipeline.upscaler import Upscaler
-
-        begin = time.perf_counter()
-        download = (
-            SilentProgress() if quiet else DownloadLines()
-        )  # no bar: the pictures' bars are on the screen already
-        loaded.append(
-            Upscaler.from_pretrained(
-                model, weights=weights, device=device, dtype=dtype, may_download=not offline, progress=download
-            )
-        )
-        if texture is not None:
-            loaded[0].use_textures(texture)
-        loaded[0].sampling(settings)  # refuses what these weights cannot do, once for all pictures
-        stages["load"] = round(time.perf_counter() - begin, 3)
+    def tell_notice(sentence: str) -> None:
         if not quiet:
-            for notice in loaded[0].notices:
-                say_warning(notice)
-        return loaded[0]
+            say_warning(sentence)
+
+    def load() -> Upscaler:
+        begin = time.perf_counter()
+        # No bar for a download: the pictures' bars are on the screen already.
+        upscaler = choice.load(settings, SilentProgress() if quiet else DownloadLines())
+        stages["load"] = round(time.perf_counter() - begin, 3)
+        for notice in upscaler.notices:
+            tell_notice(notice)
+        return upscaler
 
     outcomes: list[Outcome] = []
     silent = quiet or json_report or json_lines
     with progress_display(quiet, len(gathered.work) if gathered.batch else None) as progress:
-        for outcome in run_local(gathered.work, orders, load, progress):
+        if engine == "ray" and not dry_run:
+            done = run_ray(gathered.work, orders, choice, address, tell_notice)
+        else:
+            done = run_local(gathered.work, orders, load, progress)
+        for outcome in done:
             outcomes.append(outcome)
             if gathered.batch:
                 progress.advance("pictures")
             elif outcome.error is not None:
                 raise outcome.error
-            _tell(outcome, settings, _machine(loaded), quiet, json_lines, in_batch=gathered.batch and not silent)
+            _tell(outcome, settings, quiet, json_lines, in_batch=gathered.batch and not silent)
     seconds = time.perf_counter() - started
     if not gathered.batch:
         if json_report:
-            report = as_json(outcomes[0], settings, _machine(loaded)) | {"seconds": round(seconds, 3)}
+            report = as_json(outcomes[0], settings) | {"seconds": round(seconds, 3)}
             report["stages"] = stages | report.get("stages", {})
             typer.echo(json.dumps(report))
         elif not silent:
-            typer.echo(as_text(outcomes[0], settings, Machine(*_names(loaded[0]))))
+            typer.echo(as_text(outcomes[0], settings))
         return
-    _close_batch(gathered, outcomes, settings, loaded, seconds, json_report, silent)
+    _close_batch(gathered, outcomes, settings, seconds, json_report, silent)
 
 
-def _tell(
-    outcome: Outcome, settings: UpscaleSettings, machine: Machine | None, quiet: bool, json_lines: bool, in_batch: bool
-) -> None:
+def _tell(outcome: Outcome, settings: UpscaleSettings, quiet: bool, json_lines: bool, in_batch: bool) -> None:
     """Say at once what became of a picture."""
     if outcome.error is not None:
         say_error(sentence_of(outcome.error))
@@ -147,19 +147,18 @@ def _tell(
         for sentence in outcome.warnings:
             say_warning(sentence)
     if json_lines:
-        typer.echo(json.dumps(as_json(outcome, settings, machine)))
+        typer.echo(json.dumps(as_json(outcome, settings)))
     elif in_batch and outcome.error is None:
         typer.echo(as_line(outcome, settings))
 
 
 def _close_batch(
-    gathered: Gathered, outcomes: list[Outcome], settings: UpscaleSettings, loaded: list[Upscaler], seconds: float,
-    json_report: bool, silent: bool,
+    gathered: Gathered, outcomes: list[Outcome], settings: UpscaleSettings, seconds: float, json_report: bool, silent: bool
 ) -> None:  # fmt: skip
     """Sum a batch up, and fail if a picture failed."""
     counts = Counts.of(outcomes, gathered.passed_over)
     if json_report:
-        files = [as_json(one, settings, _machine(loaded)) for one in outcomes]
+        files = [as_json(one, settings) for one in outcomes]
         typer.echo(json.dumps({"files": files, "seconds": round(seconds, 3)} | vars(counts)))
     elif not silent:
         typer.echo(
@@ -168,14 +167,6 @@ def _close_batch(
         )
     if counts.failed:
         raise typer.Exit(1)
-
-
-def _names(upscaler: Upscaler) -> tuple[str, str, str]:
-    return upscaler.model_name, upscaler.device, upscaler.dtype
-
-
-def _machine(loaded: list[Upscaler]) -> Machine | None:
-    return Machine(*_names(loaded[0])) if loaded else None
 
 
 def _check_texture(texture: Path | None, no_texture: bool) -> None:

@@ -14,7 +14,7 @@ from patchscaler_cli.pipeline.result import UpscaleResult, together
 from patchscaler_cli.pipeline.settings import Progress
 
 if TYPE_CHECKING:
-    from patchscaler_cli.engines.local import Orders, Outcome
+    from patchscaler_cli.engines.orders import Orders, Outcome
     from patchscaler_cli.pipeline.upscaler import Upscaler
 
 

@@ -11,12 +11,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from patchscaler_cli import __version__
 from patchscaler_cli.engines.inputs import Work
+from patchscaler_cli.engines.orders import Machine, Orders, Outcome
 from patchscaler_cli.errors import PatchScalerError, UsageError
 from patchscaler_cli.images.options import WriteOptions
 from patchscaler_cli.pipeline.settings import DEFAULT_PRESET, Progress, UpscaleSettings
@@ -24,7 +25,6 @@ from patchscaler_cli.pipeline.settings import DEFAULT_PRESET, Progress, UpscaleS
 if TYPE_CHECKING:
     from patchscaler_cli.images.animation import Animation
     from patchscaler_cli.images.picture import Picture
-    from patchscaler_cli.pipeline.result import UpscalePlan, UpscaleResult
     from patchscaler_cli.pipeline.upscaler import Upscaler
 
 READ_AHEAD = 2
@@ -35,60 +35,6 @@ WRITE_BEHIND = 2
 
 WAITING_PIXELS = 2**27
 """How many pixels these may have together; beyond it the network waits, so that large pictures are not there twice."""
-
-
-@dataclass(frozen=True)
-class Orders:
-    """What is wanted of every picture.
-
-    Attributes:
-        settings: of the upscale.
-        overwrite: replace outputs that exist.
-        skip_existing: leave pictures alone whose output exists (they count as skipped, not as failed).
-        make_folders: make the outputs' folders where they are missing.
-        dry_run: read and plan, compute and write nothing.
-        confidence: where a picture's confidence map goes; None for nowhere.
-        write: how pictures are written; the provenance note is added to it.
-        first_frame: of an animation, take the first frame.
-    """
-
-    settings: UpscaleSettings
-    overwrite: bool = False
-    skip_existing: bool = False
-    make_folders: bool = False
-    dry_run: bool = False
-    confidence: Callable[[Work], Path] | None = None
-    write: WriteOptions = field(default_factory=WriteOptions)
-    first_frame: bool = False
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one picture.
-
-    Attributes:
-        work: which.
-        size: width and height of the input in pixels; None if it could not be read or was skipped.
-        new_size: width and height of the output.
-        skipped: the output existed.
-        error: why it failed; None if it did not.
-        warnings: sentences for the user.
-        plan: with `dry_run`.
-        result: without the pixels' being needed any more; of an animation, of all frames together.
-        frames: of an animation; 1 for a single picture.
-        seconds: wall-clock seconds by stage: read, the pipeline's stages, write.
-    """
-
-    work: Work
-    size: tuple[int, int] | None = None
-    new_size: tuple[int, int] | None = None
-    skipped: bool = False
-    error: Exception | None = None
-    warnings: tuple[str, ...] = ()
-    plan: UpscalePlan | None = None
-    result: UpscaleResult | None = None
-    frames: int = 1
-    seconds: dict[str, float] = field(default_factory=dict)
 
 
 def run_local(
@@ -219,6 +165,8 @@ def _upscale(
     from patchscaler_cli.engines.animations import upscale_animation
     from patchscaler_cli.images.picture import Picture
 
+    machine = Machine(upscaler.model_name, upscaler.device, upscaler.dtype)
+    outcome = replace(outcome, machine=machine)
     try:
         if orders.dry_run:
             plan = upscaler.plan(picture.width, picture.height, orders.settings)
