@@ -63,7 +63,7 @@ def test_bad_manifest_does_not_stop_the_report(run_cli: RunCli, shelf: Shelf) ->
 
 
 def test_extras_are_told_with_their_packages(facts: dict[str, Any]) -> None:
-    assert set(facts["extras"]["eval"]) == {"scikit-image", "scipy"}
+    assert set(facts["extras"]["eval"]) == {"matplotlib", "scikit-image", "scipy"}
 
 
 def test_cache_and_environment(facts: dict[str, Any], shelf: Shelf) -> None:
