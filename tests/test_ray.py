@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -162,18 +163,11 @@ def test_an_address_without_the_engine_is_refused(run_cli: RunCli, chelsea: Path
 def test_a_cluster_that_does_not_answer_is_one_sentence(
     album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Ray:
-        @staticmethod
-        def is_initialized() -> bool:
-            return False
-
-        @staticmethod
-        def init(**words: object) -> None:
-            raise ConnectionError("nobody is there")
-
-    monkeypatch.setitem(sys.modules, "ray", Ray)
-    with pytest.raises(PatchScalerError, match=r"head:6379 \(nobody is there\)"):
-        list(run_ray(works(album, tmp_path), Orders(SETTINGS), ModelChoice(), "head:6379"))
+    monkeypatch.setattr(pytest.importorskip("ray"), "is_initialized", lambda: False)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]  # nobody listens there any more when it is closed
+    with pytest.raises(PatchScalerError, match=rf"127\.0\.0\.1:{port} \(.*refused"):
+        list(run_ray(works(album, tmp_path), Orders(SETTINGS), ModelChoice(), f"127.0.0.1:{port}"))
 
 
 @pytest.mark.parametrize(

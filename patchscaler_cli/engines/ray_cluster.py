@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import pickle
 import platform
+import socket
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -28,6 +29,8 @@ RETRIES = 3
 
 AHEAD = 4
 """Tasks that are handed in for every processor of the cluster."""
+
+_SECONDS_TO_ANSWER = 10.0
 
 _OBJECT_BYTES = 2**27
 """Shared memory of a cluster of our own: only orders and reports pass through it."""
@@ -101,7 +104,10 @@ def run_ray(
 def _connect(ray: Any, address: str) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would report home
     words = {"include_dashboard": False, "object_store_memory": _OBJECT_BYTES} if address == "local" else {}
+    host, _, port = address.rpartition("://")[2].rpartition(":")
     try:
+        if host and port.isdecimal():  # Ray itself would try for minutes
+            socket.create_connection((host.strip("[]"), int(port)), _SECONDS_TO_ANSWER).close()
         ray.init(address=address, log_to_driver=False, logging_level="ERROR", **words)
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
