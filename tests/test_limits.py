@@ -133,8 +133,8 @@ def test_a_gpu_takes_as_many_patches_as_half_its_free_memory_holds(monkeypatch: 
     gpu, free = torch.device("cuda", 0), 2**30
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 8 * 2**30))
     tiny = replace(SMALL.patch_dit, outer_channels=32)
-    assert usual_batch(gpu, tiny) == free // 2 // limits._PATCH_BYTES
-    assert usual_batch(gpu, replace(tiny, outer_channels=64)) == free // 4 // limits._PATCH_BYTES
+    assert usual_batch(gpu, tiny) == free // 2 // limits.PATCH_BYTES
+    assert usual_batch(gpu, replace(tiny, outer_channels=64)) == free // 4 // limits.PATCH_BYTES
     assert usual_batch(torch.device("cpu"), tiny) == limits.CPU_BATCH
 
 

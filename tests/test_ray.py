@@ -97,7 +97,7 @@ def test_a_batch_one_of_whose_workers_is_killed_ends_as_the_local_one(
     outcomes = list(run_ray(works(album, there), on_ray, choice, None))
     assert (there / "killed_0").exists()
     local = replace(orders, confidence=killing(here, "", times=0))
-    wanted = list(run_local(works(album, here), local, lambda: choice.load(SETTINGS), NoProgress()))
+    wanted = list(run_local(works(album, here), local, lambda: choice.load([SETTINGS]), NoProgress()))
     assert told(outcomes) == told(wanted)
     assert [one.source for one in (each.work for each in outcomes if each.error)] == [album / "c.png"]
     assert len(contents(there)) == 10

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from patchscaler_cli.cli import options as opt
-from patchscaler_cli.cli.console import say_warning
-from patchscaler_cli.cli.downloads import DownloadLines
+from patchscaler_cli.cli.loading import load_model
 from patchscaler_cli.cli.progress import progress_display
 from patchscaler_cli.cli.variants import KINDS, named, varied
 from patchscaler_cli.errors import PatchScalerError, UsageError
+from patchscaler_cli.pipeline.model_choice import ModelChoice
 from patchscaler_cli.pipeline.settings import UpscaleSettings
 
 if TYPE_CHECKING:
@@ -151,16 +151,10 @@ def _load(
     devices: list[str], dtypes: list[str], model: str | None, weights: Path | None, offline: bool
 ) -> list[Upscaler]:
     """A model for every device in every dtype; what comes to the same is loaded once."""
-    from patchscaler_cli.pipeline.upscaler import Upscaler
-
     loaded: dict[tuple[str, str], Upscaler] = {}
     for device in devices:
         for dtype in dtypes:
-            upscaler = Upscaler.from_pretrained(
-                model, weights=weights, device=device, dtype=dtype, may_download=not offline, progress=DownloadLines()
-            )
-            for notice in upscaler.notices:
-                say_warning(notice)
+            upscaler = load_model(ModelChoice(model, weights, None, device, dtype, may_download=not offline))
             loaded.setdefault((upscaler.device, upscaler.dtype), upscaler)
     return list(loaded.values())
 

@@ -11,13 +11,13 @@ import typer
 
 from patchscaler_cli.cli import evaluate_options as own
 from patchscaler_cli.cli import options as opt
-from patchscaler_cli.cli.console import say_warning
-from patchscaler_cli.cli.downloads import DownloadLines
 from patchscaler_cli.cli.evaluate_lr import LrMaker
 from patchscaler_cli.cli.evaluate_results import Results, Targets, print_table
 from patchscaler_cli.cli.evaluate_wishes import Wishes
+from patchscaler_cli.cli.loading import load_model
 from patchscaler_cli.cli.progress import progress_display
 from patchscaler_cli.errors import UsageError
+from patchscaler_cli.pipeline.model_choice import ModelChoice
 from patchscaler_cli.pipeline.settings import UpscaleSettings
 
 if TYPE_CHECKING:
@@ -114,15 +114,9 @@ def _check_lr(lr: Path | None, degradation: str | None, seed: int | None, save_l
 def _load(model: str | None, weights: Path | None, device: str, dtype: str, offline: bool, wishes: Wishes) -> Upscaler:
     """The model, warmed up, so that no method pays for what libraries do once."""
     from patchscaler_cli.evaluation.methods import warm_up
-    from patchscaler_cli.pipeline.upscaler import Upscaler
 
-    upscaler = Upscaler.from_pretrained(
-        model, weights=weights, device=device, dtype=dtype, may_download=not offline, progress=DownloadLines()
-    )
-    for notice in upscaler.notices:
-        say_warning(notice)
-    for settings in wishes.upscalings.values():
-        upscaler.sampling(settings)  # refuses what these weights cannot do
+    choice = ModelChoice(model, weights, None, device, dtype, may_download=not offline)
+    upscaler = load_model(choice, wishes.upscalings.values())
     warm_up(upscaler)
     return upscaler
 

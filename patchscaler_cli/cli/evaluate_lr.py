@@ -6,7 +6,7 @@ It stands here since evaluation/ knows nothing of training/, whose degradation t
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ def _degraded(hr: Pixels, seed: int) -> Pixels:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         batch = torch.tensor(hr).permute(2, 0, 1)[None].float() / 255  # (1, 3, H, W)
-        lr = degrade(batch, Degradation(clean_share=0.0, strong_share=1 / 3))
+        usual = Degradation()
+        damaged = replace(usual, clean_share=0.0, strong_share=usual.strong_share / (1 - usual.clean_share))
+        lr = degrade(batch, damaged)
     pixels: Pixels = (lr[0].permute(1, 2, 0) * 255).round().byte().numpy()
     return pixels

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from patchscaler_cli.cli import options as opt
-from patchscaler_cli.cli.console import say_warning
-from patchscaler_cli.cli.downloads import DownloadLines
+from patchscaler_cli.cli.loading import check_texture, load_model
 from patchscaler_cli.cli.progress import progress_display
 from patchscaler_cli.errors import PatchScalerError, UsageError
+from patchscaler_cli.images.replacing import replacing
+from patchscaler_cli.pipeline.model_choice import ModelChoice
 from patchscaler_cli.pipeline.settings import DEFAULT_PRESET, UpscaleSettings
 from patchscaler_cli.store.finding import refuse_both
-from patchscaler_cli.store.progress import SilentProgress
 
 if TYPE_CHECKING:
     from patchscaler_cli.pipeline.upscaler import Upscaler
@@ -59,8 +59,7 @@ def explain(
         preset=preset, steps=steps, groups=groups, fidelity=fidelity, texture=not no_texture, seed=seed
     )
     refuse_both(model, weights)
-    if texture is not None and no_texture:
-        raise UsageError("Give only one of --texture and --no-texture: one uses textures, the other none.")
+    check_texture(texture, no_texture)
     places = [_place(words) for words in patch or []]
     if len(places) > MOST_PATCHES:
         raise UsageError(f"--patch can be given {MOST_PATCHES} times at most, not {len(places)} times.")
@@ -70,20 +69,13 @@ def explain(
     for x, y in places:
         if not (0 <= x < width and 0 <= y < height):
             raise UsageError(f"--patch {x},{y} lies outside {source}, which has {width}x{height} pixels.")
-    download = SilentProgress() if quiet else DownloadLines()
 
     # Imported only now: --help and a mistyped option should not wait for torch.
     from patchscaler_cli.evaluation.report.explained import Explanation, choose_patches, explain_page, patch_at
     from patchscaler_cli.pipeline.trace import trace_patches
-    from patchscaler_cli.pipeline.upscaler import Upscaler
 
-    upscaler = Upscaler.from_pretrained(
-        model, weights=weights, device=device, dtype=dtype, may_download=not offline, progress=download
-    )
-    if texture is not None:
-        upscaler.use_textures(texture)
-    for notice in [] if quiet else upscaler.notices:
-        say_warning(notice)
+    choice = ModelChoice(model, weights, texture, device, dtype, may_download=not offline)
+    upscaler = load_model(choice, [settings], quiet=quiet)
     sampling = upscaler.sampling(settings)
     with progress_display(quiet) as progress:
         result = upscaler.upscale(pixels, settings, progress=progress)
@@ -152,11 +144,5 @@ def _facts(
 
 def _write(output: Path, page: str) -> None:
     """Write the page whole or not at all."""
-    partial = output.with_name(f".{output.name}.partial")
-    try:
-        partial.write_text(page, encoding="utf-8")
-        partial.replace(output)
-    except OSError as error:
-        raise PatchScalerError(f"{output} cannot be written ({error.strerror}).") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(output) as file:
+        file.write(page.encode())

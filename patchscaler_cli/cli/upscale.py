@@ -13,8 +13,8 @@ import typer
 
 from patchscaler_cli.cli import options as opt
 from patchscaler_cli.cli.console import say_error, say_warning
-from patchscaler_cli.cli.downloads import DownloadLines
 from patchscaler_cli.cli.edge import sentence_of
+from patchscaler_cli.cli.loading import check_texture, load_model
 from patchscaler_cli.cli.naming import Naming
 from patchscaler_cli.cli.progress import progress_display
 from patchscaler_cli.cli.report import Counts, as_json, as_line, as_text
@@ -22,12 +22,11 @@ from patchscaler_cli.engines.inputs import Gathered, Work, gather
 from patchscaler_cli.engines.local import run_local
 from patchscaler_cli.engines.orders import Orders, Outcome
 from patchscaler_cli.engines.ray_cluster import run_ray
-from patchscaler_cli.errors import PatchScalerError, UsageError
+from patchscaler_cli.errors import UsageError
 from patchscaler_cli.images.options import WriteOptions, parse_colour
 from patchscaler_cli.pipeline.model_choice import ModelChoice
 from patchscaler_cli.pipeline.settings import UpscaleSettings, check_device_name
 from patchscaler_cli.store.finding import refuse_both
-from patchscaler_cli.store.progress import SilentProgress
 
 if TYPE_CHECKING:
     from patchscaler_cli.pipeline.upscaler import Upscaler
@@ -89,7 +88,7 @@ def upscale(
     if address is not None and engine != "ray":
         raise UsageError(f"--address {address} is a Ray cluster's: give --engine ray too.")
     refuse_both(model, weights)
-    _check_texture(texture, no_texture)
+    check_texture(texture, no_texture)
     write = WriteOptions(format, quality, lossless, strip_metadata, parse_colour(background))
     naming = Naming(settings, format, suffix, first_frame)
     gathered = gather(sources, output, recursive, naming.beside, naming.in_folder)
@@ -106,11 +105,8 @@ def upscale(
 
     def load() -> Upscaler:
         begin = time.perf_counter()
-        # No bar for a download: the pictures' bars are on the screen already.
-        upscaler = choice.load(settings, SilentProgress() if quiet else DownloadLines())
+        upscaler = load_model(choice, [settings], quiet=quiet)
         stages["load"] = round(time.perf_counter() - begin, 3)
-        for notice in upscaler.notices:
-            tell_notice(notice)
         return upscaler
 
     outcomes: list[Outcome] = []
@@ -167,18 +163,6 @@ def _close_batch(
         )
     if counts.failed:
         raise typer.Exit(1)
-
-
-def _check_texture(texture: Path | None, no_texture: bool) -> None:
-    """Refuse a texture memory that is not there or not wanted; what is in it is found out with the model."""
-    if texture is None:
-        return
-    if no_texture:
-        raise UsageError("Give only one of --texture and --no-texture: one uses textures, the other none.")
-    if not texture.is_file():
-        raise PatchScalerError(
-            f"There is no texture memory {texture}; `patchscaler texture build` makes one of your photographs."
-        )
 
 
 def _confidence_files(chosen: Path | None, gathered: Gathered) -> Callable[[Work], Path] | None:

@@ -175,7 +175,7 @@ def _do(work: Work, orders: Orders, choice: ModelChoice, folder: str) -> _Told:
     def load() -> Upscaler:
         if choice not in _loaded:
             _loaded.clear()
-            _loaded[choice] = choice.load(orders.settings)
+            _loaded[choice] = choice.load([orders.settings])
         return _loaded[choice]
 
     try:

@@ -14,7 +14,7 @@ DEVICE_BYTES = 2 * 2**30
 """Device memory that a batch may take where there is more."""
 SMALLEST_TILE = 16
 
-_PATCH_BYTES = 5 * 2**20
+PATCH_BYTES = 5 * 2**20
 """What one patch of a batch takes at most in a Patch-DiT with 32 outer channels in fp32, measured on a CPU."""
 
 
@@ -82,7 +82,7 @@ def usual_batch(device: torch.device, config: PatchDiTConfig) -> int:
     if device.type != "cuda":
         return CPU_BATCH
     free, _ = torch.cuda.mem_get_info(device)
-    patch = _PATCH_BYTES * config.outer_channels // 32
+    patch = PATCH_BYTES * config.outer_channels // 32
     return max(1, min(LARGEST_BATCH, min(free // 2, DEVICE_BYTES) // patch))
 
 

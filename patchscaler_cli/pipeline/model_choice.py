@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,8 +34,8 @@ class ModelChoice:
     dtype: str = "auto"
     may_download: bool = True
 
-    def load(self, settings: UpscaleSettings, progress: DownloadProgress | None = None) -> Upscaler:
-        """Load it, and refuse settings that these weights cannot do, once for all pictures.
+    def load(self, settings: Iterable[UpscaleSettings], progress: DownloadProgress | None = None) -> Upscaler:
+        """Load it, and refuse any of the settings that these weights cannot do, once for all pictures.
 
         Raises:
             UsageError: if a name is unknown, the device is not there, or the settings do not fit the weights.
@@ -49,5 +50,6 @@ class ModelChoice:
         )  # fmt: skip
         if self.texture is not None:
             upscaler.use_textures(self.texture)
-        upscaler.sampling(settings)
+        for one in settings:
+            upscaler.sampling(one)
         return upscaler

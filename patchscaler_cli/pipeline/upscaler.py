@@ -18,7 +18,7 @@ from patchscaler_cli.pipeline.canvas import MAPPED_BYTES, Canvas, canvas_bytes, 
 from patchscaler_cli.pipeline.coarse_stage import tile_count
 from patchscaler_cli.pipeline.colour import REACH
 from patchscaler_cli.pipeline.device import DTYPES, choose_device, choose_dtype
-from patchscaler_cli.pipeline.limits import Limits, usual_batch
+from patchscaler_cli.pipeline.limits import PATCH_BYTES, Limits, usual_batch
 from patchscaler_cli.pipeline.network_pass import BAND_PIXELS, NetworkPass, patch_grid
 from patchscaler_cli.pipeline.pixels import AnyArray, as_array
 from patchscaler_cli.pipeline.precision import trusted_dtype
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "tiny"
 LIBRARY_BYTES = 450 * 2**20
 """Host memory of Python with torch and the weights loaded, measured on Linux."""
-PATCH_BYTES = 5 * 2**20
-"""Host memory that one patch of a batch takes in the networks at most, measured with `tiny` in fp32."""
 WRITING_BYTES = 4
 """Host memory that a pixel of the result takes in Pillow while it is written, beside the canvas."""
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from patchscaler_cli.errors import UsageError
-from patchscaler_cli.evaluation.folder import bicubic, examples
+from patchscaler_cli.evaluation.folder import examples
 from patchscaler_cli.evaluation.metrics import Lpips, psnr_y
 from patchscaler_cli.models.patchscaler import PatchScalerModel
 from patchscaler_cli.pipeline.settings import UpscaleSettings
@@ -27,9 +27,8 @@ from patchscaler_cli.sampling.groups import Group, GroupLadder
 from patchscaler_cli.training.calibrate_measure import BATCH, FIDELITIES, PatchMeasurer, Sets
 from patchscaler_cli.training.calibrate_search import FIDELITIES as FIDELITY_GRID
 from patchscaler_cli.training.calibrate_search import Found, frontier, presets, search, uniform_curve
-from patchscaler_cli.training.calibrate_table import Measurements, Outcome, outcome
+from patchscaler_cli.training.calibrate_table import KEEP, Floats, Measurements, Outcome, outcome
 
-KEEP = Group(0.0, 0)
 CANDIDATES = tuple(
     Group(sigma, steps)
     for steps, sigmas in ((1, (0.06, 0.1, 0.2, 0.3)), (2, (0.1, 0.2, 0.3)), (4, (0.2, 0.3)))
@@ -112,7 +111,7 @@ class Calibrator:
         measured: dict[Found, dict[str, Any]] = {}
         for name, one in chosen.items():
             if one not in measured:
-                measured[one] = self._measured(one, margin)
+                measured[one] = self._measured(one, margin, table.bicubic)
             self.say(f"{name}: {json.dumps(measured[one])}")
         values = {name: measured[one] for name, one in chosen.items()}
         default = values["balanced"]
@@ -148,8 +147,8 @@ class Calibrator:
                 digest.update(one.name.encode() + one.hr.tobytes() + one.lr.tobytes())
         return digest.hexdigest()
 
-    def _measured(self, found: Found, margin: float) -> dict[str, Any]:
-        """A preset as it goes into the metadata, its figures those of real pictures."""
+    def _measured(self, found: Found, margin: float, of_bicubic: Floats) -> dict[str, Any]:
+        """A preset as it goes into the metadata, its figures those of real pictures; bicubic's PSNR-Y of each is known."""
         ladder = {"calibration": found.ladder.to_dict()}
         upscaler = Upscaler(self.upscaler.network, ladder, self.upscaler.device, self.upscaler.dtype)
         pictures, evaluations = [], []
@@ -157,20 +156,20 @@ class Calibrator:
             for one in examples_of_set:
                 result = upscaler.upscale(one.lr, UpscaleSettings(fidelity=0.0, batch_size=BATCH))
                 coarse, refined = result.coarse.astype(np.float32), result.pixels.astype(np.float32)
-                pictures.append((number, one, coarse, refined - coarse, psnr_y(one.hr, bicubic(one.lr))))
+                pictures.append((number, one, coarse, refined - coarse))
                 evaluations.append(result.network_evaluations / result.patches)
         for fidelity in [each for each in FIDELITY_GRID if each >= found.fidelity]:
             mixed = [
                 (coarse + np.float32(1 - fidelity) * refinement).round().clip(0, 255).astype(np.uint8)
-                for _, _, coarse, refinement, _ in pictures
+                for _, _, coarse, refinement in pictures
             ]
             gains: list[list[float]] = [[] for _ in self.sets]
-            for (number, one, _, _, of_bicubic), picture in zip(pictures, mixed, strict=True):
-                gains[number].append(psnr_y(one.hr, picture) - of_bicubic)
+            for (number, one, _, _), picture, least in zip(pictures, mixed, of_bicubic, strict=True):
+                gains[number].append(psnr_y(one.hr, picture) - float(least))
             gain = min(float(np.mean(each)) for each in gains)
             if gain >= margin:
                 break
-        distances = [self.lpips(one.hr, picture) for (_, one, _, _, _), picture in zip(pictures, mixed, strict=True)]
+        distances = [self.lpips(one.hr, picture) for (_, one, _, _), picture in zip(pictures, mixed, strict=True)]
         real = Outcome(float(np.mean(evaluations)), float(np.mean(distances)), gain)
         return found.ladder.to_dict() | _point(real, fidelity) | {
             "forecast": _point(found.outcome, found.fidelity), "uniform": _point(found.uniform, found.fidelity)

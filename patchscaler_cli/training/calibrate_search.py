@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from patchscaler_cli.errors import PatchScalerError
 from patchscaler_cli.sampling.groups import Group, GroupLadder
-from patchscaler_cli.training.calibrate_table import Choice, Floats, Measurements, Outcome, Shares, outcome
+from patchscaler_cli.training.calibrate_table import KEEP, Choice, Floats, Measurements, Outcome, Shares, outcome
 
 BINS = 50
 MOST_GROUPS = 4
@@ -152,7 +152,7 @@ def keeping_flat(ladder: GroupLadder) -> GroupLadder:
     groups, thresholds = ladder.groups[above:], ladder.thresholds[above:]
     if groups[0].steps == 0:
         return GroupLadder(groups, thresholds)
-    return GroupLadder((Group(0.0, 0), *groups), (FLAT, *thresholds))
+    return GroupLadder((KEEP, *groups), (FLAT, *thresholds))
 
 
 def _outcome_of(table: Measurements, shares: Shares, ladder: GroupLadder) -> Outcome:

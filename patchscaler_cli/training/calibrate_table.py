@@ -33,6 +33,10 @@ class Shares:
     squared: Floats
 
 
+KEEP = Group(0.0, 0)
+"""The candidate that keeps the coarse patch."""
+
+
 @dataclass(frozen=True)
 class Measurements:
     """All patches of all pictures, sampled by every candidate.
