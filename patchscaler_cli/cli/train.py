@@ -102,18 +102,17 @@ def few_step(
     lpips_squeeze: Annotated[Path, typer.Option(help="Safetensors file with LPIPS's SqueezeNet and heads.")],
     steps: Steps = None, minutes: Minutes = None, device: Device = "cpu", threads: Threads = 2,
     seed: Seed = 0, batch_size: BatchSize = None, init: Init = None, variants: Variants = 2,
-    vgg: Annotated[Path | None, typer.Option(help="Safetensors file with VGG19 up to relu3_1, for a share of the steps.")] = None,
-    vgg_share: Annotated[float, typer.Option(help="Share of steps that use VGG19 where it is given.")] = 0.2,
-    pixel: Annotated[float, typer.Option(help="Weight of the pixel loss.")] = 5.0,
-    perceptual: Annotated[float, typer.Option(help="Weight of the perceptual loss.")] = 0.25,
-    adversarial: Annotated[float, typer.Option(help="Weight of the adversarial loss.")] = 0.05,
+    pixel: Annotated[float, typer.Option(help="Weight of the pixel loss.")] = 3.0,
+    perceptual: Annotated[float, typer.Option(help="Weight of the perceptual loss.")] = 0.35,
+    adversarial: Annotated[float, typer.Option(help="Weight of the adversarial loss of pixels.")] = 0.08,
+    feature_adversarial: Annotated[float, typer.Option(help="Weight of the adversarial loss of features.")] = 0.02,
 ) -> None:  # fmt: skip
     """Phase 4: one to four steps made good, by pixel, perceptual and adversarial losses."""
     from patchscaler_cli.training.few_step import FewStepWeights
     from patchscaler_cli.training.phases import run_few_step
 
     settings = _settings(data, run, steps, minutes, device, threads, seed, batch_size, init)
-    run_few_step(settings, variants, FewStepWeights(pixel, perceptual, adversarial), lpips_squeeze, vgg, vgg_share)
+    run_few_step(settings, variants, FewStepWeights(pixel, perceptual, adversarial, feature_adversarial), lpips_squeeze)
 
 
 HrFolder = Annotated[Path, typer.Option("--hr", help="Folder of validation pictures (PNG).")]

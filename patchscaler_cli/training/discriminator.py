@@ -1,6 +1,8 @@
-"""The critic of the few-step phase: is this patch a photograph, given its coarse patch?"""
+"""The critics of the few-step phase: is this patch a photograph, given its coarse patch?"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -32,6 +34,43 @@ class Discriminator(nn.Module):
         pair = torch.cat((patch, coarse), 1).contiguous(memory_format=torch.channels_last)
         verdicts: Tensor = self.layers(pair).float()
         return verdicts
+
+
+class FeatureCritic(nn.Module):
+    """Small critics on a pretrained network's features, one for each of its first layers (Sauer et al. 2021, Projected GANs).
+
+    The network has seen a million photographs; the critic need not learn from ours what texture is.
+    """
+
+    def __init__(self, layers: Sequence[tuple[int, float]], channels: int = 64) -> None:
+        """A critic for each of the network's `layers`, given as the layer's channels and the size of its usual values."""
+        super().__init__()
+        self.scales = [1 / size for _, size in layers]
+
+        def head(width: int) -> nn.Module:
+            return nn.Sequential(
+                spectral_norm(nn.Conv2d(2 * width, channels, 1)), nn.LeakyReLU(0.2),
+                spectral_norm(nn.Conv2d(channels, channels, 3, padding=1)), nn.LeakyReLU(0.2),
+                spectral_norm(nn.Conv2d(channels, 1, 3, padding=1)),
+            )  # fmt: skip
+
+        self.heads = nn.ModuleList(head(width) for width, _ in layers)
+
+    def forward(self, patch: list[Tensor], coarse: list[Tensor]) -> list[Tensor]:
+        """Features [B, C, h, w] of patches and of their coarse patches to a map of verdicts [B, 1, h, w] for each layer."""
+        return [
+            head(torch.cat((of_patch, of_coarse), 1) * scale).float()
+            for head, scale, of_patch, of_coarse in zip(self.heads, self.scales, patch, coarse, strict=False)
+        ]
+
+
+class Critics(nn.Module):
+    """A critic of pixels and critics of features; all of them count alike."""
+
+    def __init__(self, layers: Sequence[tuple[int, float]]) -> None:
+        super().__init__()
+        self.pixels = Discriminator()
+        self.features = FeatureCritic(layers)
 
 
 def critic_loss(real: Tensor, fake: Tensor) -> Tensor:

@@ -1,11 +1,10 @@
-"""Perceptual distances to train with: LPIPS on SqueezeNet and VGG19 features. Never the judge's network (AlexNet).
+"""The perceptual distance to train with: LPIPS on SqueezeNet. Never the judge's network (AlexNet).
 
-The networks' weights are not ours and not shipped; they are read from safetensors files that the caller names.
+The network's weights are not ours and not shipped; they are read from a safetensors file that the caller names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -15,9 +14,6 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from patchscaler_cli.errors import PatchScalerError
-
-Distance = Callable[[Tensor, Tensor], Tensor]
-"""Distance of images [B, 3, H, W] in [-1, 1] to true images of the same shape: a scalar, with gradients to the first only."""
 
 
 def _load(path: Path, device: torch.device) -> dict[str, Tensor]:
@@ -38,18 +34,33 @@ def unit_length(layer: Tensor) -> Tensor:
     return layer * (layer.square().sum(1, keepdim=True) + 1e-10).rsqrt()
 
 
-def lpips_squeeze(path: Path, device: torch.device) -> Distance:
-    """LPIPS 0.1 on SqueezeNet 1.1 (Zhang et al. 2018): about a twentieth of VGG's arithmetic on 64x64 patches."""
-    weights = _load(path, device)
-    mean = torch.tensor([-0.030, -0.088, -0.188], device=device).view(3, 1, 1)
-    deviation = torch.tensor([0.458, 0.448, 0.450], device=device).view(3, 1, 1)
+class LpipsSqueeze:
+    """LPIPS 0.1 on SqueezeNet 1.1 (Zhang et al. 2018): about a twentieth of VGG's arithmetic on 64x64 patches.
 
-    def convolve(x: Tensor, name: str, padding: int = 0) -> Tensor:
-        return F.relu(F.conv2d(x, weights[f"{name}.weight"], weights[f"{name}.bias"], padding=padding))
+    Its features are to be had, too: a critic that looks at them costs next to nothing more.
+    """
 
-    def features(x: Tensor) -> list[Tensor]:
-        x = ((x - mean) / deviation).contiguous(memory_format=torch.channels_last)
-        x = F.relu(F.conv2d(x, weights["0.weight"], weights["0.bias"], stride=2))
+    FIRST_LAYERS = ((64, 0.8), (128, 3.6), (256, 14.0), (384, 25.0))
+    """Channels of the first layers that `features` gives, and the size of their values on photographs (root mean square)."""
+
+    def __init__(self, path: Path, device: torch.device) -> None:
+        """Read the network's weights.
+
+        Raises:
+            PatchScalerError: if the file cannot be read.
+        """
+        self._weights = _load(path, device)
+        self._mean = torch.tensor([-0.030, -0.088, -0.188], device=device).view(3, 1, 1)
+        self._deviation = torch.tensor([0.458, 0.448, 0.450], device=device).view(3, 1, 1)
+
+    def _convolve(self, x: Tensor, name: str, padding: int = 0, stride: int = 1) -> Tensor:
+        weights = self._weights
+        return F.relu(F.conv2d(x, weights[f"{name}.weight"], weights[f"{name}.bias"], stride=stride, padding=padding))
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """The layers that LPIPS compares, for images [B, 3, H, W] in [-1, 1]: seven of [B, C, h, w], not normalised."""
+        x = ((images - self._mean) / self._deviation).contiguous(memory_format=torch.channels_last)
+        x = self._convolve(x, "0", stride=2)
         layers = [x]
         for pool, fires in (
             (True, (3, 4)),
@@ -62,46 +73,19 @@ def lpips_squeeze(path: Path, device: torch.device) -> Distance:
             if pool:
                 x = F.max_pool2d(x, 3, 2, ceil_mode=True)
             for fire in fires:
-                squeezed = convolve(x, f"{fire}.squeeze")
-                expanded = convolve(squeezed, f"{fire}.expand1x1"), convolve(squeezed, f"{fire}.expand3x3", 1)
+                squeezed = self._convolve(x, f"{fire}.squeeze")
+                expanded = (
+                    self._convolve(squeezed, f"{fire}.expand1x1"),
+                    self._convolve(squeezed, f"{fire}.expand3x3", 1),
+                )
                 x = torch.cat(expanded, 1)
             layers.append(x)
-        return [unit_length(layer.float()) for layer in layers]
-
-    def distance(images: Tensor, truth: Tensor) -> Tensor:
-        with torch.no_grad():
-            targets = features(truth)
-        total = images.new_zeros(())
-        for i, (layer, target) in enumerate(zip(features(images), targets, strict=True)):
-            error = (layer - target).square().mean((0, 2, 3))  # (C,)
-            total = total + error @ weights[f"lin{i}"].flatten()
-        return total
-
-    return distance
-
-
-def vgg_features(path: Path, device: torch.device) -> Distance:
-    """Mean absolute difference of VGG19's features up to relu3_1 (activations normalised to mean one)."""
-    weights = _load(path, device)
-
-    def features(x: Tensor) -> list[Tensor]:
-        x = F.conv2d((x + 1) / 2, weights["0.weight"], weights["0.bias"]).contiguous(memory_format=torch.channels_last)
-        layers = []
-        for name, pool in (("2", False), ("5", False), ("9", True), ("12", False), ("16", True)):
-            if pool:
-                x = F.max_pool2d(x, 2, 2)
-            x = F.relu(
-                F.conv2d(F.pad(x, (1, 1, 1, 1), mode="reflect"), weights[f"{name}.weight"], weights[f"{name}.bias"])
-            )
-            layers.append(x.float())
         return layers
 
-    def distance(images: Tensor, truth: Tensor) -> Tensor:
-        with torch.no_grad():
-            targets = features(truth)
-        total = images.new_zeros(())
-        for layer, target in zip(features(images), targets, strict=True):
-            total = total + F.l1_loss(layer, target)
-        return total / 5
-
-    return distance
+    def distance(self, layers: list[Tensor], truth: list[Tensor]) -> Tensor:
+        """LPIPS of two images' features, a scalar averaged over the batch."""
+        total = layers[0].new_zeros((), dtype=torch.float32)
+        for i, (layer, target) in enumerate(zip(layers, truth, strict=True)):
+            error = (unit_length(layer.float()) - unit_length(target.float())).square().mean((0, 2, 3))  # (C,)
+            total = total + error @ self._weights[f"lin{i}"].flatten()
+        return total

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from patchscaler_cli.training.diffusion import train_diffusion
 from patchscaler_cli.training.few_step import FewStepWeights, train_few_step
 from patchscaler_cli.training.folder import RunFolder
 from patchscaler_cli.training.pairs import residual_deviation
-from patchscaler_cli.training.perceptual import Distance, lpips_squeeze, vgg_features
+from patchscaler_cli.training.perceptual import LpipsSqueeze
 from patchscaler_cli.training.photos import load_photos
 from patchscaler_cli.training.run import Budget
 from patchscaler_cli.training.texture import train_texture
@@ -84,28 +83,14 @@ def run_diffusion(settings: PhaseSettings, variants: int) -> None:
     )  # fmt: skip
 
 
-def run_few_step(
-    settings: PhaseSettings, variants: int, weights: FewStepWeights, squeeze: Path, vgg: Path | None, vgg_share: float
-) -> None:
+def run_few_step(settings: PhaseSettings, variants: int, weights: FewStepWeights, squeeze: Path) -> None:
     """Phase 4: pixel, perceptual and adversarial losses along the sampler's own trajectory."""
     settings.begin()
     folder = settings.folder
-    perceptual = lpips_squeeze(squeeze, settings.device)
-    if vgg is not None:
-        perceptual = alternate(perceptual, vgg_features(vgg, settings.device), vgg_share)
+    network = LpipsSqueeze(squeeze, settings.device)
     pairs = folder.pairs(load_photos(settings.data, settings.threads).to(settings.device), variants)
     classifier = folder.load_classifier().to(settings.device)
     train_few_step(
-        pairs, folder.textures(pairs), classifier, folder.load_denoiser(folder.diffusion), perceptual, folder.few_step,
+        pairs, folder.textures(pairs), classifier, folder.load_denoiser(folder.diffusion), network, folder.few_step,
         settings.budget, weights=weights, top_k=folder.config().texture.top_k, batch_size=settings.batch_size or 32,
     )  # fmt: skip
-
-
-def alternate(usual: Distance, rare: Distance, share: float) -> Distance:
-    """A distance that is `rare` on a random share of its calls and `usual` on the others."""
-
-    def distance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        chosen: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = rare if float(torch.rand(())) < share else usual
-        return chosen(a, b)
-
-    return distance
