@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from hypothesis import given, settings
@@ -123,6 +125,28 @@ def test_noise_with_a_period_comes_again_after_it(top: int, rows: int, columns: 
     here = position_noise(3, corner, other, 16, (rows, columns))
     assert torch.equal(here, position_noise(3, corner + rows, other - 2 * columns, 16, (rows, columns)))
     assert not torch.equal(here, position_noise(3, corner + 1, other, 16, (rows, columns)))
+
+
+def _lowbias32(x: int) -> int:
+    x ^= x >> 16
+    x = x * 0x7FEB352D % 2**32
+    x ^= x >> 15
+    x = x * 0x846CA68B % 2**32
+    return x ^ x >> 16
+
+
+@given(st.integers(0, 2**63 - 1), st.integers(0, 2), st.integers(0, 2**33), st.integers(0, 100_000))
+@settings(max_examples=30)
+def test_noise_is_that_of_whole_numbers_without_a_largest(seed: int, channel: int, top: int, left: int) -> None:
+    """What is computed in 32 bits, some of them taken for signs, is what Python's own numbers come to."""
+    state = _lowbias32(_lowbias32(seed % 2**32) ^ seed >> 32) + channel
+    for place in (top, left):
+        state = _lowbias32(state % 2**32) + place
+    first = _lowbias32(state % 2**32)
+    second = _lowbias32((first + 0x9E3779B9) % 2**32)
+    radius = math.sqrt(-2 * math.log(min((first + 0.5) / 2**32, 1 - 2**-24)))
+    expected = radius * math.cos(second * 2 * math.pi / 2**32)
+    assert math.isclose(float(_noise(seed, top, left, 1)[channel, 0, 0]), expected, rel_tol=1e-4, abs_tol=1e-4)
 
 
 def test_noise_is_standard_normal_in_space_and_across_channels() -> None:

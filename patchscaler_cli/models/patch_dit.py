@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from patchscaler_cli.models.fused import gated_sum, linear_gelu, linear_sum, modulate
+from patchscaler_cli.models.fused import gated_sum, linear, linear_gelu, linear_sum, modulate
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,11 @@ def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     step); on every other device it wins.
     """
     if query.device.type == "cpu":
-        return torch.softmax(query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5, -1) @ value
+        shape = query.shape
+        # Flattened before the key is transposed: as a whole matrix is copied, not number by number.
+        query, key, value = (x.flatten(0, 1) for x in (query * query.shape[-1] ** -0.5, key, value))
+        weights = torch.bmm(query, key.transpose(1, 2)).softmax(-1)  # (B * heads, N, M)
+        return torch.bmm(weights, value).view(shape)
     return F.scaled_dot_product_attention(query, key, value)
 
 
@@ -102,14 +106,13 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
         """Tokens [B, N, width] and context [B, M, context_width] to tokens [B, N, width]."""
-        modulated: Tensor = self.out(self.mixed(x, context))
-        return modulated
+        return linear(self.out, self.mixed(x, context))
 
     def mixed(self, x: Tensor, context: Tensor) -> Tensor:
         """The heads' values [B, N, width], before the last layer."""
         b, n, width = x.shape
-        query = self.query(x).view(b, n, self.heads, -1).transpose(1, 2)  # (B, heads, N, d)
-        key_value = self.key_value(context).view(b, context.shape[1], 2, self.heads, -1)
+        query = linear(self.query, x).view(b, n, self.heads, -1).transpose(1, 2)  # (B, heads, N, d)
+        key_value = linear(self.key_value, context).view(b, context.shape[1], 2, self.heads, -1)
         key, value = key_value.permute(2, 0, 3, 1, 4)  # (B, heads, M, d) each
         return attend(query, key, value).transpose(1, 2).reshape(b, n, width)
 
@@ -138,8 +141,9 @@ class DiTBlock(nn.Module):
         x = linear_sum(self.prompt_attention.out, self.prompt_attention.mixed(self.norm_prompt(x), prompt), x)
         first, _, second = self.mlp
         assert isinstance(first, nn.Linear)
+        assert isinstance(second, nn.Linear)
         hidden = linear_gelu(first, modulate(self.norm_mlp(x), scale_m, shift_m))
-        return gated_sum(x, gate_m, second(hidden))
+        return gated_sum(x, gate_m, linear(second, hidden))
 
 
 class PatchDiT(nn.Module):

@@ -14,12 +14,26 @@ _MASK = 0xFFFFFFFF
 
 
 def _mix(x: Tensor) -> Tensor:
-    """Scramble 32-bit numbers held in int64 (lowbias32 of Wellons' hash prospector: no detectable bias)."""
-    x = x ^ (x >> 16)
-    x = (x * 0x7FEB352D) & _MASK
-    x = x ^ (x >> 15)
-    x = (x * 0x846CA68B) & _MASK
-    return x ^ (x >> 16)
+    """Scramble 32-bit numbers (lowbias32 of Wellons' hash prospector: no detectable bias).
+
+    They are held in int32, whose products wrap around as those of unsigned numbers do: half the memory of int64.
+    """
+    x = x ^ _shifted(x, 16)
+    x *= 0x7FEB352D
+    x ^= _shifted(x, 15)
+    x *= 0x846CA68B - 2**32  # as int32 writes it
+    x ^= _shifted(x, 16)
+    return x
+
+
+def _shifted(x: Tensor, bits: int) -> Tensor:
+    """x >> bits with zeros from above, as unsigned numbers shift; int32 fills up with its sign."""
+    return (x >> bits).bitwise_and_(_MASK >> bits)
+
+
+def _unsigned(x: Tensor) -> Tensor:
+    """32-bit numbers held in int32 as floats from 0 to 2^32: both halves are exact, so their sum is rounded once."""
+    return torch.add((x & 0xFFFF).float(), _shifted(x, 16).float(), alpha=2**16)
 
 
 def position_noise(seed: int, tops: Tensor, lefts: Tensor, size: int, period: tuple[int, int] | None = None) -> Tensor:
@@ -44,11 +58,11 @@ def position_noise(seed: int, tops: Tensor, lefts: Tensor, size: int, period: tu
     if period is not None:
         rows, columns = rows % period[0], columns % period[1]
     channels = torch.arange(3, device=device).view(1, 3, 1, 1)
-    mixed = _mix(_mix(torch.tensor(seed & _MASK)) ^ ((seed >> 32) & _MASK))  # on the host, which knows it at once
-    state = _mix((int(mixed) + channels) & _MASK)
-    state = _mix((state + rows) & _MASK)
-    first = _mix((state + columns) & _MASK)  # (B, 3, S, S)
-    second = _mix((first + 0x9E3779B9) & _MASK)
+    low, high = torch.tensor((seed & _MASK, seed >> 32)).int()  # on the host, which knows the seed at once
+    state = _mix(int(_mix(_mix(low) ^ high)) + channels.int())
+    state = _mix(state + rows.int())
+    first = _mix(state + columns.int())  # (B, 3, S, S)
+    second = _mix(first + (0x9E3779B9 - 2**32))
     # ---- Box-Muller: two uniform numbers to one normal number
-    radius = (-2 * ((first.float() + 0.5) / 2**32).clamp(max=1 - 2**-24).log()).sqrt()
-    return radius * (second.float() * (2 * math.pi / 2**32)).cos()
+    radius = _unsigned(first).add_(0.5).div_(2**32).clamp_(max=1 - 2**-24).log_().mul_(-2).sqrt_()
+    return _unsigned(second).mul_(2 * math.pi / 2**32).cos_().mul_(radius)
