@@ -38,6 +38,15 @@ def test_tiles_cover_every_pixel_once(height: int, width: int, side: int) -> Non
     assert (covered == 1).all()
 
 
+@given(lengths, lengths, st.integers(1, 64))
+def test_tiles_are_as_few_as_can_be_and_alike(height: int, width: int, side: int) -> None:
+    cut = list(tiles(height, width, side))
+    assert len(cut) == math.ceil(height / side) * math.ceil(width / side)
+    for sides in ([tile.bottom - tile.top for tile in cut], [tile.right - tile.left for tile in cut]):
+        assert max(sides) <= side
+        assert max(sides) - min(sides) <= 1
+
+
 @given(st.integers(1, 40), st.integers(-100, 0), st.integers(1, 200))
 def test_reflection_is_that_of_numpy(length: int, start: int, stop: int) -> None:
     line = np.arange(length)

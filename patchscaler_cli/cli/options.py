@@ -241,7 +241,8 @@ Dtype = Annotated[
 Tile = Annotated[
     int,
     typer.Option(
-        help="Side of a tile in input pixels, at least 16. Lower it if memory runs out: the result stays the same.",
+        help="About the side of a tile in input pixels, at least 16: a picture's tiles are alike, and an eighth longer at "
+        "most. Lower it if memory runs out: the result stays the same.",
         rich_help_panel=_machine,
     ),
 ]

@@ -14,7 +14,7 @@ from patchscaler_cli.pipeline.colour import REACH, enlarged_low_pass, reduced
 from patchscaler_cli.pipeline.limits import Limits, is_out_of_memory, release
 from patchscaler_cli.pipeline.pixels import AnyArray, to_network
 from patchscaler_cli.pipeline.precision import widened
-from patchscaler_cli.tiling.grid import PatchGrid, Tile, tiles
+from patchscaler_cli.tiling.grid import PatchGrid, Tile, even_cuts, tiles
 from patchscaler_cli.tiling.rows import Rows, RowWindow
 
 
@@ -48,17 +48,18 @@ class CoarseStage:
             model: on `device`, in the dtype to compute in.
             picture: the LR picture [h, w, 3]: uint8, uint16, or float32 in 0..1.
             grid: says how far beyond the picture to restore, and how it is continued there.
-            tile: side of a tile in LR pixels.
+            tile: side of a tile in LR pixels, see `largest_tile`.
             limits: says how large a tile fits, and learns it; None where nothing is known yet.
             advance: called with 1 after every tile.
         """
-        self.model, self.picture, self.grid, self.tile = model, picture, grid, tile
+        self.model, self.picture, self.grid, self.tile = model, picture, grid, largest_tile(tile)
         self.extent = extent = grid.extent
         self.device, self.limits, self.advance = device, limits or Limits(), advance
         self.scale = model.config.scale
         self.rows = RowWindow(3, extent[1] * self.scale)
         self.confidence = np.empty(extent, np.float32)
         self.finished = 0
+        self._bottoms = iter(even_cuts(extent[0], self.tile)[1:].tolist())  # of the rows of tiles
         self._difference = RowWindow(3, extent[1])  # LR picture minus reduced coarse image
 
     def finish(self, bottom: int) -> None:
@@ -73,7 +74,7 @@ class CoarseStage:
 
     def _restore_row_of_tiles(self) -> None:
         scale, top = self.scale, self._difference.stop
-        bottom = min(top + self.tile, self.extent[0])
+        bottom = next(self._bottoms)
         image = self.rows.extend((bottom - top) * scale)
         for part in tiles(bottom - top, self.extent[1], self.tile):
             self._restore(part, top, image)
@@ -126,6 +127,15 @@ class CoarseStage:
         return to_network(self.picture[rows[:, None], columns[None]])
 
 
+def largest_tile(tile: int) -> int:
+    """How long a tile's side may be where so much is asked for.
+
+    Patches reach over the picture's end by up to a step, so a picture of just one or two tiles is always a little longer;
+    another row and column of tiles for that would be halo for the most part.
+    """
+    return tile + tile // 8
+
+
 def tile_count(extent: tuple[int, int], tile: int) -> int:
     """Tiles of a picture of `extent` LR rows and columns."""
-    return sum(1 for _ in tiles(*extent, tile))
+    return sum(1 for _ in tiles(*extent, largest_tile(tile)))

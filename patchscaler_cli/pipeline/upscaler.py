@@ -15,7 +15,7 @@ from patchscaler_cli.models.placement import place
 from patchscaler_cli.models.texture import TextureMemory
 from patchscaler_cli.models.weights_file import load_weights
 from patchscaler_cli.pipeline.canvas import MAPPED_BYTES, Canvas, canvas_bytes, check_room
-from patchscaler_cli.pipeline.coarse_stage import tile_count
+from patchscaler_cli.pipeline.coarse_stage import largest_tile, tile_count
 from patchscaler_cli.pipeline.colour import REACH
 from patchscaler_cli.pipeline.device import DTYPES, choose_device, choose_dtype
 from patchscaler_cli.pipeline.limits import PATCH_BYTES, Limits, usual_batch
@@ -161,8 +161,9 @@ class Upscaler:
             tiles += tile_count(grid.extent, settings.tile)
             patches += grid.rows * grid.columns
         kept = width * height * 3 + sum(size for size in canvases if size < MAPPED_BYTES)
-        tile = (min(settings.tile, max(width, height)) + 2 * config.halo) ** 2 * config.channels * 4 * 4
-        extent_rows = min(grid.extent[0], settings.tile + 2 * grid.size + 2 * REACH)
+        side = largest_tile(settings.tile)
+        tile = (min(side, max(width, height)) + 2 * config.halo) ** 2 * config.channels * 4 * 4
+        extent_rows = min(grid.extent[0], side + 2 * grid.size + 2 * REACH)
         band = (4 * BAND_PIXELS + extent_rows * config.scale * grid.extent[1] * config.scale) * 3 * 4
         batch_size = settings.batch_size or usual_batch(self._device, self._model.config.patch_dit)
         batch = 0 if settings.coarse_only else min(batch_size, patches) * PATCH_BYTES

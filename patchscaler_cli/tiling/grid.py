@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -163,11 +164,20 @@ class Tile:
     right: int
 
 
+def even_cuts(length: int, side: int) -> npt.NDArray[np.int64]:
+    """Cut a line into the fewest parts of at most `side`, all alike to within one: where they begin, and the end [n + 1]."""
+    count = -(-length // side)
+    return np.arange(count + 1, dtype=np.int64) * length // count
+
+
 def tiles(height: int, width: int, side: int) -> Iterator[Tile]:
-    """Cut a rectangle into tiles of at most `side` x `side`, row by row from the top left; every pixel is in one tile."""
-    for top in range(0, height, side):
-        for left in range(0, width, side):
-            yield Tile(top, min(top + side, height), left, min(left + side, width))
+    """Cut a rectangle into the fewest tiles of at most `side` x `side`, row by row from the top left.
+
+    Every pixel is in one tile, and no tile is a sliver that has little but its halo: all are alike to within a pixel.
+    """
+    for top, bottom in pairwise(even_cuts(height, side).tolist()):
+        for left, right in pairwise(even_cuts(width, side).tolist()):
+            yield Tile(top, bottom, left, right)
 
 
 def reflected(start: int, stop: int, length: int) -> npt.NDArray[np.int64]:
