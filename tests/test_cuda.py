@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
 
+from patchscaler_cli.engines.devices import run_devices
+from patchscaler_cli.engines.inputs import Work
+from patchscaler_cli.engines.orders import Orders
 from patchscaler_cli.pipeline.settings import UpscaleSettings
 from patchscaler_cli.pipeline.upscaler import Upscaler
 from patchscaler_cli.sampling import grouped
@@ -80,3 +85,18 @@ def test_the_devices_memory_is_a_few_gibibytes_at_most(photo: npt.NDArray[np.uin
     torch.cuda.reset_peak_memory_stats()
     upscaler.upscale(np.tile(photo, (4, 4, 1))[:512, :512])
     assert torch.cuda.max_memory_allocated() <= 4 * 2**30
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="there is one CUDA device")
+def test_two_devices_do_what_one_does(photo: npt.NDArray[np.uint8], tmp_path: Path) -> None:
+    from PIL import Image
+
+    work = tuple(Work(tmp_path / f"{n}.png", tmp_path / f"{n}_x4.png") for n in range(4))
+    for n, one in enumerate(work):
+        Image.fromarray(photo[n:, n:]).save(one.source)
+    loads = [partial(Upscaler.from_pretrained, device=f"cuda:{n}", dtype="fp32") for n in range(2)]
+    outcomes = list(run_devices(work, Orders(UpscaleSettings()), loads))
+    assert {outcome.machine.device for outcome in outcomes if outcome.machine} == {"cuda:0", "cuda:1"}
+    for n, one in enumerate(work):
+        alone = loads[0]().upscale(np.ascontiguousarray(photo[n:, n:])).pixels.astype(int)
+        assert np.mean(np.abs(alone - np.asarray(Image.open(one.target))) > 1) < 0.01

@@ -23,7 +23,6 @@ from patchscaler_cli.pipeline.denoising import CarefulDenoiser
 from patchscaler_cli.pipeline.limits import Limits, is_out_of_memory, usual_batch
 from patchscaler_cli.pipeline.settings import UpscaleSettings
 from patchscaler_cli.pipeline.upscaler import Upscaler
-from tests.fake_upscaler import RunCli
 from tests.small_model import CALIBRATION, SMALL, small_model, small_upscaler
 
 Forward = Callable[..., Tensor]
@@ -213,12 +212,6 @@ def test_a_device_that_is_wrong_in_fp32_is_refused(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(precision, "computes_rightly", lambda device, dtype: False)
     with pytest.raises(PatchScalerError, match="use --device cpu"):
         precision.trusted_dtype("fp16", torch.device("mps"))
-
-
-def test_several_devices_are_refused_with_what_to_do(run_cli: RunCli) -> None:
-    refused = run_cli("upscale", "photo.png", "--device", "cuda:0,cuda:1")
-    assert refused.exit_code == 2
-    assert "start a command for each device" in " ".join(refused.stderr.split())
 
 
 def test_the_picture_does_not_depend_on_when_results_are_fetched(

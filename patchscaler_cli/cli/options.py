@@ -227,7 +227,8 @@ Device = Annotated[
     str,
     typer.Option(
         metavar="auto|cpu|cuda[:N]|mps",
-        help="What computes; auto takes a GPU if there is one.",
+        help="What computes; auto takes a GPU if there is one. `patchscaler upscale` spreads a batch over several, such as "
+        "cuda:0,cuda:1 (a single picture: the first alone).",
         rich_help_panel=_machine,
     ),
 ]
@@ -241,8 +242,7 @@ Dtype = Annotated[
 Tile = Annotated[
     int,
     typer.Option(
-        help="About the side of a tile in input pixels, at least 16: a picture's tiles are alike, and an eighth longer at "
-        "most. Lower it if memory runs out: the result stays the same.",
+        help="Side of a tile in input pixels (up to an eighth more), at least 16. Lower it if memory runs out: the result stays the same.",
         rich_help_panel=_machine,
     ),
 ]

@@ -6,6 +6,8 @@ import json
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,7 @@ from patchscaler_cli.cli.loading import check_texture, load_model
 from patchscaler_cli.cli.naming import Naming
 from patchscaler_cli.cli.progress import progress_display
 from patchscaler_cli.cli.report import Counts, as_json, as_line, as_text
+from patchscaler_cli.engines.devices import run_devices
 from patchscaler_cli.engines.inputs import Gathered, Work, gather
 from patchscaler_cli.engines.local import run_local
 from patchscaler_cli.engines.orders import Orders, Outcome
@@ -25,7 +28,7 @@ from patchscaler_cli.engines.ray_cluster import run_ray
 from patchscaler_cli.errors import UsageError
 from patchscaler_cli.images.options import WriteOptions, parse_colour
 from patchscaler_cli.pipeline.model_choice import ModelChoice
-from patchscaler_cli.pipeline.settings import UpscaleSettings, check_device_name
+from patchscaler_cli.pipeline.settings import UpscaleSettings, device_names
 from patchscaler_cli.store.finding import refuse_both
 
 if TYPE_CHECKING:
@@ -84,7 +87,9 @@ def upscale(
         fidelity=fidelity, coarse_only=coarse_only, texture=not no_texture, wrap=wrap, tile=tile, batch_size=batch_size,
         seed=seed,
     )  # fmt: skip
-    check_device_name(device)
+    devices = device_names(device)
+    if engine == "ray" and len(devices) > 1:
+        raise UsageError(f"--device {device}: Ray gives out the GPUs; say --device cuda.")
     if address is not None and engine != "ray":
         raise UsageError(f"--address {address} is a Ray cluster's: give --engine ray too.")
     refuse_both(model, weights)
@@ -96,16 +101,16 @@ def upscale(
         settings, overwrite=overwrite, skip_existing=gathered.batch and not overwrite, make_folders=gathered.batch,
         dry_run=dry_run, confidence=_confidence_files(save_confidence, gathered), write=write, first_frame=first_frame,
     )  # fmt: skip
-    choice = ModelChoice(model, weights, texture, device, dtype, may_download=not offline)
+    choice = ModelChoice(model, weights, texture, devices[0], dtype, may_download=not offline)
     stages: dict[str, float] = {}
 
     def tell_notice(sentence: str) -> None:
         if not quiet:
             say_warning(sentence)
 
-    def load() -> Upscaler:
+    def load(device: str = devices[0]) -> Upscaler:
         begin = time.perf_counter()
-        upscaler = load_model(choice, [settings], quiet=quiet)
+        upscaler = load_model(replace(choice, device=device), [settings], quiet=quiet)
         stages["load"] = round(time.perf_counter() - begin, 3)
         return upscaler
 
@@ -114,6 +119,8 @@ def upscale(
     with progress_display(quiet, len(gathered.work) if gathered.batch else None) as progress:
         if engine == "ray" and not dry_run:
             done = run_ray(gathered.work, orders, choice, address, tell_notice)
+        elif len(devices) > 1 and len(gathered.work) > 1 and not dry_run:
+            done = run_devices(gathered.work, orders, [partial(load, name) for name in devices])
         else:
             done = run_local(gathered.work, orders, load, progress)
         for outcome in done:

@@ -55,14 +55,23 @@ def run_local(
         KeyboardInterrupt: as it comes; what is being written is finished or dropped whole.
     """
     if not orders.dry_run:
-        _clear_litter(work, orders)
+        clear_outputs_litter(work, orders)
+    yield from run_pictures(iter(work), orders, load, progress)
+
+
+def run_pictures(
+    work: Iterator[Work], orders: Orders, load: Callable[[], Upscaler], progress: Progress
+) -> Iterator[Outcome]:
+    """As `run_local`, for pictures that are asked for one by one, somewhat ahead of the network."""
     upscaler: Upscaler | None = None
-    waiting, reading, writing = deque(work), deque[Future[_Read]](), deque[tuple[Future[Outcome], int]]()
+    reading, writing = deque[Future[_Read]](), deque[tuple[Future[Outcome], int]]()
     reader, writer = ThreadPoolExecutor(1, "reader"), ThreadPoolExecutor(1, "writer")
     try:
-        while waiting or reading:
-            while waiting and len(reading) < READ_AHEAD:
-                reading.append(reader.submit(_read, waiting.popleft(), orders))
+        while True:
+            while len(reading) < READ_AHEAD and (one := next(work, None)) is not None:
+                reading.append(reader.submit(_read, one, orders))
+            if not reading:
+                break
             read = reading.popleft().result()
             if read.picture is None:
                 writing.append((_finished(read.outcome), 0))
@@ -82,7 +91,7 @@ def run_local(
         writer.shutdown(cancel_futures=True)
 
 
-def _clear_litter(work: tuple[Work, ...], orders: Orders) -> None:
+def clear_outputs_litter(work: tuple[Work, ...], orders: Orders) -> None:
     """Remove what killed runs left where this one will write."""
     from patchscaler_cli.images.replacing import clear_litter
 

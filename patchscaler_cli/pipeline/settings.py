@@ -113,11 +113,27 @@ def check_device_name(name: str) -> None:
     """
     if "," in name:
         raise UsageError(
-            f"--device {name}: one process computes on one device; start a command for each device, each with its own "
-            "part of the pictures."
+            f"--device {name}: this is done on one device; only `patchscaler upscale` takes several, and spreads the "
+            "pictures of a batch over them."
         )
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
         raise UsageError(f"--device must be auto, cpu, cuda, cuda:N (N counts from 0) or mps, not {name}.")
+
+
+def device_names(names: str) -> tuple[str, ...]:
+    """The devices of a list such as "cuda:0,cuda:1".
+
+    Raises:
+        UsageError: if a name is unknown or comes twice, or auto is one of several.
+    """
+    devices = tuple(name.strip() for name in names.split(","))
+    for name in devices:
+        check_device_name(name)
+    if len(devices) > 1 and "auto" in devices:
+        raise UsageError(f"--device {names}: auto chooses one device; name each, such as cuda:0,cuda:1.")
+    if len({"cuda:0" if name == "cuda" else name for name in devices}) < len(devices):
+        raise UsageError(f"--device {names} names a device twice.")
+    return devices
 
 
 class Progress(Protocol):
