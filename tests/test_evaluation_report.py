@@ -16,7 +16,7 @@ from patchscaler_cli.evaluation.metrics import Pixels
 from patchscaler_cli.evaluation.report.overlays import PATCH, STEP, overlays_of, qmap_of
 from patchscaler_cli.evaluation.report.page import Report
 from patchscaler_cli.evaluation.report.window import data_uri, window_of
-from patchscaler_cli.pipeline.network_pass import patch_grid
+from patchscaler_cli.pipeline.bands import patch_grid
 from patchscaler_cli.sampling.qmap import quantify
 from tests.evaluation_samples import compared_pictures, example, textured
 from tests.small_model import small_model, small_upscaler

@@ -23,7 +23,7 @@ from patchscaler_cli.errors import PatchScalerError
 from patchscaler_cli.evaluation.memory import Kind, picture_of_size, watch
 from patchscaler_cli.images.reading import read_picture
 from patchscaler_cli.images.writing import check_output, write_picture
-from patchscaler_cli.pipeline import canvas, network_pass
+from patchscaler_cli.pipeline import bands, canvas
 from patchscaler_cli.pipeline.settings import NoProgress, UpscaleSettings
 from patchscaler_cli.pipeline.upscaler import Upscaler
 from patchscaler_cli.tiling.rows import RowWindow
@@ -49,7 +49,7 @@ def most_traced(work: Callable[[], object]) -> int:
 @pytest.mark.parametrize("coarse_only", [True, False])
 def test_a_taller_picture_takes_only_its_own_pixels_more(monkeypatch: pytest.MonkeyPatch, coarse_only: bool) -> None:
     """In float, the coarse image alone would be 12 bytes for each pixel of the result."""
-    monkeypatch.setattr(network_pass, "BAND_PIXELS", 2**13)
+    monkeypatch.setattr(bands, "BAND_PIXELS", 2**13)
     upscaler, settings = small_upscaler(), UpscaleSettings(coarse_only=coarse_only, tile=16)
     low, high = (np.full((height, 48, 3), 90, np.uint8) for height in (96, 320))
     upscaler.upscale(low, settings)  # what is made once

@@ -202,7 +202,7 @@ def test_streaming_in_bands_of_any_height_gives_the_same_picture(
 ) -> None:
     tall = np.concatenate((picture, picture[::-1], picture))[:130, :40]
     usual = upscaler.upscale(tall, UpscaleSettings(scale=scale))
-    monkeypatch.setattr("patchscaler_cli.pipeline.network_pass.BAND_PIXELS", pixels)
+    monkeypatch.setattr("patchscaler_cli.pipeline.bands.BAND_PIXELS", pixels)
     streamed = upscaler.upscale(tall, UpscaleSettings(scale=scale, tile=24))
     assert _difference(streamed.pixels, usual.pixels) <= 1
     assert _difference(streamed.coarse, usual.coarse) <= 1

@@ -89,7 +89,7 @@ def test_streaming_in_bands_does_not_change_the_result(
 ) -> None:
     tall = np.concatenate((texture, texture, texture[:20]))
     usual = upscaler.upscale(tall, replace(WRAP, scale=scale)).pixels
-    monkeypatch.setattr("patchscaler_cli.pipeline.network_pass.BAND_PIXELS", 1)
+    monkeypatch.setattr("patchscaler_cli.pipeline.bands.BAND_PIXELS", 1)
     assert difference(usual, upscaler.upscale(tall, replace(WRAP, scale=scale)).pixels) <= 1
 
 

@@ -28,8 +28,8 @@ class CoarseStage:
         extent: LR rows and columns that are restored: the grid's.
         rows: window on the coarse image [3, 4 * extent height, 4 * extent width], about [-1, 1]; finished down to
             `finished` LR rows.
-        confidence: the confidence map [extent height, extent width] in (0, 1), valid as far down as rows are made.
-        finished: LR rows whose coarse image is made and held to the LR picture's colour.
+        confidence: the confidence map [extent height, extent width] in (0, 1), valid where rows are made.
+        finished: down to this LR row the coarse image is made and held to the LR picture's colour.
     """
 
     def __init__(
@@ -41,26 +41,35 @@ class CoarseStage:
         device: torch.device,
         limits: Limits | None = None,
         advance: Callable[[int], None] = lambda tiles: None,
+        *,
+        first_row: int = 0,
+        picture_top: int = 0,
     ) -> None:
         """Prepare; nothing is computed yet.
 
         Args:
             model: on `device`, in the dtype to compute in.
-            picture: the LR picture [h, w, 3]: uint8, uint16, or float32 in 0..1.
+            picture: the LR picture [h, w, 3]: uint8, uint16, or float32 in 0..1; some of its rows are enough, if they
+                are those that will be looked at.
             grid: says how far beyond the picture to restore, and how it is continued there.
             tile: side of a tile in LR pixels, see `largest_tile`.
             limits: says how large a tile fits, and learns it; None where nothing is known yet.
             advance: called with 1 after every tile.
+            first_row: the first row of the extent that is wanted. Tiles lie where they always do.
+            picture_top: the row of the LR picture that `picture` begins with.
         """
         self.model, self.picture, self.grid, self.tile = model, picture, grid, largest_tile(tile)
         self.extent = extent = grid.extent
         self.device, self.limits, self.advance = device, limits or Limits(), advance
         self.scale = model.config.scale
-        self.rows = RowWindow(3, extent[1] * self.scale)
+        cuts = rows_of_tiles(extent[0], first_row, extent[0], tile)
+        top = int(cuts[0])
+        self.rows = RowWindow(3, extent[1] * self.scale, top * self.scale)
         self.confidence = np.empty(extent, np.float32)
-        self.finished = 0
-        self._bottoms = iter(even_cuts(extent[0], self.tile)[1:].tolist())  # of the rows of tiles
-        self._difference = RowWindow(3, extent[1])  # LR picture minus reduced coarse image
+        self.finished = first_row
+        self._bottoms = iter(cuts[1:].tolist())  # of the rows of tiles
+        self._difference = RowWindow(3, extent[1], top)  # LR picture minus reduced coarse image
+        self._picture_top = picture_top
 
     def finish(self, bottom: int) -> None:
         """Make the coarse image down to LR row `bottom`."""
@@ -122,7 +131,7 @@ class CoarseStage:
 
     def _cut(self, top: int, bottom: int, left: int, right: int) -> Rows:
         """A rectangle of the continued LR picture [3, bottom - top, right - left], in [-1, 1]."""
-        rows = self.grid.vertical.pixels(top, bottom)
+        rows = self.grid.vertical.pixels(top, bottom) - self._picture_top
         columns = self.grid.horizontal.pixels(left, right)
         return to_network(self.picture[rows[:, None], columns[None]])
 
@@ -136,6 +145,23 @@ def largest_tile(tile: int) -> int:
     return tile + tile // 8
 
 
-def tile_count(extent: tuple[int, int], tile: int) -> int:
-    """Tiles of a picture of `extent` LR rows and columns."""
-    return sum(1 for _ in tiles(*extent, largest_tile(tile)))
+def rows_of_tiles(height: int, top: int, bottom: int, tile: int) -> npt.NDArray[np.int64]:
+    """Where those rows of tiles begin, and the last ends, that are restored to have rows `top` to `bottom` finished [n + 1].
+
+    Args:
+        height: of the extent, whose tiles they are.
+        top: first row.
+        bottom: the row after the last.
+        tile: side of a tile in LR pixels, see `largest_tile`.
+    """
+    cuts = even_cuts(height, largest_tile(tile))
+    first = np.searchsorted(cuts, max(top - REACH, 0), side="right") - 1
+    last = np.searchsorted(cuts, min(bottom + REACH, height))
+    return cuts[first : last + 1]
+
+
+def tile_count(extent: tuple[int, int], tile: int, top: int = 0, bottom: int | None = None) -> int:
+    """Tiles of a picture of `extent` LR rows and columns, or those restored to have some of its rows finished."""
+    height, width = extent
+    rows = rows_of_tiles(height, top, height if bottom is None else bottom, tile)
+    return (len(rows) - 1) * (len(even_cuts(width, largest_tile(tile))) - 1)

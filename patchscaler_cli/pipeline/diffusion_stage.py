@@ -21,15 +21,13 @@ from patchscaler_cli.sampling.groups import GroupLadder
 from patchscaler_cli.tiling.blending import add_patch, windows
 from patchscaler_cli.tiling.grid import PatchGrid
 from patchscaler_cli.tiling.noise import position_noise
-from patchscaler_cli.tiling.rows import RowWindow
+from patchscaler_cli.tiling.rows import Rows, RowWindow
 
 
 class DiffusionStage:
     """Refines the patches of one coarse image, some rows of patches at a time.
 
     Attributes:
-        rows: window on the blended residual x_0 - y_0 [3, 4 * extent height, 4 * extent width]; zero where patches keep
-            the coarse image.
         network_evaluations: how many times a patch went through the Patch-DiT so far.
     """
 
@@ -69,28 +67,34 @@ class DiffusionStage:
         self._row_windows = windows(grid.tops * self.scale, self.size, overlap)
         self._column_windows = windows(grid.lefts * self.scale, self.size, overlap)
         self._period = (grid.height * self.scale, grid.width * self.scale) if grid.wraps else None
-        self.rows = RowWindow(3, grid.extent[1] * self.scale)
         self.network_evaluations = 0
 
     @torch.inference_mode()
-    def refine(self, first: int, patch_groups: npt.NDArray[np.int64]) -> None:
-        """Sample rows of patches and add them to the window.
+    def refine(self, first: int, patch_groups: npt.NDArray[np.int64]) -> Rows:
+        """Sample rows of patches.
 
         Args:
             first: index of the first row of patches.
             patch_groups: group of every patch of these rows [n, columns].
+
+        Returns:
+            The blended residual x_0 - y_0 of these patches [3, n, 4 * extent width], in the rows that they reach (see
+            `PatchGrid.reach`, n is four times as many); zero where patches keep the coarse image.
         """
         steps = np.array([group.steps for group in self.ladder.groups])
         self.advance(int((steps[patch_groups] == 0).sum()))  # those never come up in the loop
-        last = first + len(patch_groups)
-        end = self.grid.extent[0] if last == self.grid.rows else int(self.grid.tops[last - 1]) + self.grid.size
-        self.rows.extend(end * self.scale - self.rows.stop)[:] = 0
+        top, bottom = (row * self.scale for row in self.grid.reach(first, first + len(patch_groups)))
+        rows = RowWindow(3, self.grid.extent[1] * self.scale, top)
+        rows.extend(bottom - top)[:] = 0
         offset = first * self.grid.columns  # patches are numbered row by row over the whole grid
         patches = np.arange(patch_groups.size) + offset
-        self._sample(self.model.patch_dit, patches, patch_groups.ravel())
+        self._sample(self.model.patch_dit, patches, patch_groups.ravel(), rows)
+        return rows.view(top, bottom)
 
-    def _sample(self, network: PatchDiT, patches: npt.NDArray[np.int64], groups: npt.NDArray[np.int64]) -> None:
-        """Sample patches, by their numbers, as their groups say, and blend them; what overflows again in fp32."""
+    def _sample(
+        self, network: PatchDiT, patches: npt.NDArray[np.int64], groups: npt.NDArray[np.int64], rows: RowWindow
+    ) -> None:
+        """Sample patches, by their numbers, as their groups say, and add them to `rows`; what overflows again in fp32."""
         finished: list[tuple[npt.NDArray[np.int64], Tensor]] = []
         overflowed: list[npt.NDArray[np.int64]] = []
 
@@ -100,7 +104,7 @@ class DiffusionStage:
             if not sound.all():
                 overflowed.append(places[~sound])
                 places, refined = places[sound], refined[sound]
-            self._blend(patches[places], refined)
+            self._blend(patches[places], refined, rows)
 
         def emit(places: npt.NDArray[np.int64], residual: Tensor) -> None:
             if self.device.type == "cpu":
@@ -122,7 +126,7 @@ class DiffusionStage:
             again = np.concatenate(overflowed)
             wide = widened(network)
             self.limits.warn(f"Half precision overflowed in {len(again)} patches; they were computed again in fp32.")
-            self._sample(wide, patches[again], groups[again])
+            self._sample(wide, patches[again], groups[again], rows)
 
     def _corners(self, patches: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """First HR row and column of patches in the extent, by their numbers."""
@@ -147,12 +151,12 @@ class DiffusionStage:
             values, similarities = self.model.memory.retrieve(self.model.classifier(coarse))
             return self.model.encoder.prompt(values, similarities)
 
-    def _blend(self, patches: npt.NDArray[np.int64], refined: npt.NDArray[np.float32]) -> None:
-        """Add residuals [n, 3, S, S] to the window."""
+    def _blend(self, patches: npt.NDArray[np.int64], refined: npt.NDArray[np.float32], rows: RowWindow) -> None:
+        """Add residuals [n, 3, S, S] to the rows where they belong."""
         with self.clock.stage("blend"):
             tops, lefts = self._corners(patches)
             for patch, top, left, pixels in zip(patches, tops, lefts, refined, strict=True):
                 row, column = divmod(int(patch), self.grid.columns)
-                target = self.rows.view(int(top), int(top) + self.size)[:, :, left : left + self.size]
+                target = rows.view(int(top), int(top) + self.size)[:, :, left : left + self.size]
                 add_patch(target, pixels, self._row_windows[row], self._column_windows[column])
         self.advance(len(patches))

@@ -1,38 +1,23 @@
-"""One run of the x4 network over a picture of any size: the two stages, streamed from the top down.
+"""One run of the x4 network over a picture of any size, streamed from the top down: bands become finished rows.
 
-Only a few rows are ever held as float at HR resolution. A band is some rows of patches; before it is refined, the coarse
-image is made as far down as its patches and the colour hold reach; after it, the rows that nothing below can change any
-more go out.
+Only a few rows are ever held as float at HR resolution. After a band, the rows that nothing below can change any more go
+out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from patchscaler_cli.models.patchscaler import PatchScalerModel
-from patchscaler_cli.pipeline.coarse_stage import CoarseStage, tile_count
+from patchscaler_cli.pipeline.bands import WRAP_MARGIN, Band
 from patchscaler_cli.pipeline.colour import REACH, enlarged_low_pass, reduced
-from patchscaler_cli.pipeline.diffusion_stage import DiffusionStage
-from patchscaler_cli.pipeline.limits import Limits, usual_batch
-from patchscaler_cli.pipeline.pixels import AnyArray
-from patchscaler_cli.pipeline.settings import Progress, UpscaleSettings
 from patchscaler_cli.pipeline.stage_clock import StageClock
-from patchscaler_cli.sampling.groups import GroupLadder
-from patchscaler_cli.sampling.qmap import quantify
 from patchscaler_cli.tiling.blending import border_fade
 from patchscaler_cli.tiling.grid import PatchGrid
 from patchscaler_cli.tiling.rows import Rows, RowWindow
-
-BAND_PIXELS = 2**21
-"""HR pixels of a band, about: enough patches to fill batches, few enough rows to hold."""
-
-WRAP_MARGIN = 4
-"""LR pixels around a wrapping picture that are made too, for a canvas that reduces it: Lanczos looks beyond its ends."""
 
 
 @dataclass(frozen=True)
@@ -49,121 +34,89 @@ class Strip:
 
 
 class NetworkPass:
-    """Enlarges one picture four times.
+    """Joins the bands of one picture, enlarged four times.
 
     Attributes:
         grid: the patches.
         margin: HR pixels around the picture that its strips have too: what it continues with where it wraps, else none.
-        confidence: the confidence map [h, w] in (0, 1); whole after the last strip.
         patch_groups: group of every patch [rows, columns]; whole after the last strip.
         network_evaluations: of the Patch-DiT so far.
+        warnings: sentences about what had to be done otherwise than asked for, so far.
     """
 
-    def __init__(
-        self,
-        model: PatchScalerModel,
-        device: torch.device,
-        picture: AnyArray,
-        settings: UpscaleSettings,
-        ladder: GroupLadder,
-        fidelity: float,
-        seed: int,
-        progress: Progress,
-        clock: StageClock,
-        limits: Limits,
-    ) -> None:
-        """Prepare for an LR picture [h, w, 3]: uint8, uint16, or float32 in 0..1."""
-        self._height, self._width = picture.shape[:2]
-        self._scale = model.config.coarse.scale
-        self.grid = patch_grid(model, self._height, self._width, settings.wrap)
-        self.margin = WRAP_MARGIN * self._scale if settings.wrap else 0
-        self._settings, self._ladder, self._fidelity, self._progress = settings, ladder, fidelity, progress
-        self.patch_groups = np.zeros((self.grid.rows, self.grid.columns), np.int64)
-        self._clock = clock
-        self._coarse = CoarseStage(
-            model.coarse, picture, self.grid, settings.tile, device, limits, lambda n: progress.advance("coarse", n)
-        )
-        self._diffusion = DiffusionStage(
-            model, device, self._coarse.rows, self.grid, ladder,
-            seed=seed, batch_size=settings.batch_size or usual_batch(device, model.config.patch_dit),
-            texture=settings.texture, clock=clock, limits=limits,
-            advance=lambda n: progress.advance("diffuse", n),
-        )  # fmt: skip
-        self._drift = RowWindow(3, self.grid.extent[1])  # reduced residual: what colour hold takes off
+    def __init__(self, grid: PatchGrid, scale: int, fidelity: float, clock: StageClock) -> None:
+        """Prepare for the bands of a picture with these patches."""
+        self.grid, self._scale, self._fidelity, self._clock = grid, scale, fidelity, clock
+        self.margin = WRAP_MARGIN * scale if grid.wraps else 0
+        self.patch_groups = np.zeros((grid.rows, grid.columns), np.int64)
+        self.network_evaluations = 0
+        self.warnings: list[str] = []
+        self._confidence = np.empty(grid.extent, np.float32)
+        self._coarse = RowWindow(3, grid.extent[1] * scale)
+        self._residual = RowWindow(3, grid.extent[1] * scale)  # x_0 - y_0; zero where patches keep the coarse image
+        self._drift = RowWindow(3, grid.extent[1])  # reduced residual: what colour hold takes off
+        self._given = 0  # LR rows that went out
 
     @property
     def confidence(self) -> npt.NDArray[np.float32]:
+        """The confidence map [h, w] in (0, 1); whole after the last strip."""
         top, left = self.grid.origin
-        return self._coarse.confidence[top : top + self._height, left : left + self._width]
+        return self._confidence[top : top + self.grid.height, left : left + self.grid.width]
 
-    @property
-    def network_evaluations(self) -> int:
-        return self._diffusion.network_evaluations
+    def strips(self, bands: Iterable[Band]) -> Iterator[Strip]:
+        """Give the picture's rows from the top down as they are finished, once.
 
-    def strips(self) -> Iterator[Strip]:
-        """Compute, and give the picture's rows from the top down as they are finished, once."""
-        grid, (height, _) = self.grid, self.grid.extent
-        self._progress.begin("coarse", tile_count(grid.extent, self._settings.tile))
-        if not self._settings.coarse_only:
-            self._progress.begin("diffuse", grid.rows * grid.columns)
-        per_band = max(1, BAND_PIXELS // (grid.extent[1] * (grid.size - grid.overlap) * self._scale**2))
-        given = 0  # LR rows that went out
-        for first in range(0, grid.rows, per_band):
-            last = min(first + per_band, grid.rows)
-            bottom = height if last == grid.rows else int(grid.tops[last - 1]) + grid.size
-            complete = height if last == grid.rows else int(grid.tops[last])  # no later patch reaches above this
-            with self._clock.stage("coarse"):
-                self._coarse.finish(bottom)
-            with self._clock.stage("group"):
-                self._assign(first, last)
-            finished = complete
-            if not self._settings.coarse_only:
-                self._refine(first, last, complete)
-                finished = height if complete == height else max(complete - REACH, given)
-            yield self._finish(given, finished)
-            given = finished
+        Args:
+            bands: all of the picture's, from the top down.
+        """
+        height = self.grid.extent[0]
+        for band in bands:
+            complete = height if band.last == self.grid.rows else int(self.grid.tops[band.last])
+            refined = band.residual is not None
+            self._join(band, complete)
+            del band  # before there are finished rows beside it
+            finished = max(complete - REACH, self._given) if refined and complete < height else complete
+            yield self._finish(finished, refined)
 
-    def _assign(self, first: int, last: int) -> None:
-        tops, size = self.grid.tops[first:last], self.grid.size
-        made = self._coarse.confidence[tops[0] : tops[-1] + size]  # what lies below is not computed yet
-        qmap = quantify(made, tops - tops[0], self.grid.lefts, size)
-        self.patch_groups[first:last] = self._ladder.assign(qmap)
-
-    def _refine(self, first: int, last: int, complete: int) -> None:
-        """Sample rows of patches; their residual is complete down to LR row `complete`."""
-        with self._clock.stage("diffuse"):
-            self._diffusion.refine(first, self.patch_groups[first:last])
+    def _join(self, band: Band, complete: int) -> None:
+        """Take a band over; no later band reaches above LR row `complete`."""
+        scale = self._scale
+        top, bottom = self.grid.reach(band.first, band.last)
+        self.patch_groups[band.first : band.last] = band.patch_groups
+        self._confidence[top:bottom] = band.confidence
+        self.network_evaluations += band.network_evaluations
+        self.warnings += band.warnings
+        known = self._coarse.stop - top * scale
+        self._coarse.append(band.coarse[:, known:])
+        if band.residual is None:
+            return
         with self._clock.stage("blend"):
-            rows = self._diffusion.rows.view(self._drift.stop * self._scale, complete * self._scale)
-            self._drift.append(-reduced(rows, self._scale))
+            self._residual.view(top * scale, self._residual.stop)[:] += band.residual[:, :known]
+            self._residual.append(band.residual[:, known:])
+            rows = self._residual.view(self._drift.stop * scale, complete * scale)
+            self._drift.append(-reduced(rows, scale))
 
-    def _finish(self, top: int, bottom: int) -> Strip:
-        """LR rows `top` to `bottom` at HR resolution, without what reaches over the picture's border; then forget them."""
-        scale, (height, _) = self._scale, self.grid.extent
-        coarse = self._coarse.rows.view(top * scale, bottom * scale).copy()
-        refined = coarse
-        with self._clock.stage("blend"):
-            if not self._settings.coarse_only:
-                refined = enlarged_low_pass(self._drift, top, bottom, height, scale)
-                refined += self._diffusion.rows.view(top * scale, bottom * scale)
-                refined *= (1 - self._fidelity) * refinement_fade(self.grid, scale, top * scale, bottom * scale)
-                refined += coarse
-                self._diffusion.rows.drop(bottom * scale)
+    def _finish(self, bottom: int, refined: bool) -> Strip:
+        """The rows down to LR row `bottom`, without what reaches over the picture's border; then forget them."""
+        scale, (height, _), top = self._scale, self.grid.extent, self._given
+        coarse = self._coarse.view(top * scale, bottom * scale).copy()
+        result = coarse
+        if refined:
+            with self._clock.stage("blend"):
+                result = enlarged_low_pass(self._drift, top, bottom, height, scale)
+                result += self._residual.view(top * scale, bottom * scale)
+                result *= (1 - self._fidelity) * refinement_fade(self.grid, scale, top * scale, bottom * scale)
+                result += coarse
+                self._residual.drop(bottom * scale)
                 self._drift.drop(max(bottom - REACH, 0))
-        self._coarse.rows.drop(bottom * scale)
+        self._coarse.drop(bottom * scale)
+        self._given = bottom
         (row, column), margin = self.grid.origin, self.margin
-        first, last = ((edge - top) * scale for edge in (row, row + self._height))
+        first, last = ((edge - top) * scale for edge in (row, row + self.grid.height))
         rows = slice(max(first - margin, 0), max(last + margin, 0))
-        columns = slice(column * scale - margin, (column + self._width) * scale + margin)
+        columns = slice(column * scale - margin, (column + self.grid.width) * scale + margin)
         inside = (slice(None), rows, columns)
-        return Strip(refined[inside], coarse[inside])
-
-
-def patch_grid(model: PatchScalerModel, height: int, width: int, wrap: bool = False) -> PatchGrid:
-    """The patches of an LR picture of that size."""
-    size = model.config.patch_dit.patch // model.config.coarse.scale
-    # Beyond the picture's ends: the margin itself, and how far the colour hold reaches.
-    return PatchGrid(height, width, size, wrap=WRAP_MARGIN + REACH if wrap else None)
+        return Strip(result[inside], coarse[inside])
 
 
 def refinement_fade(grid: PatchGrid, scale: int, top: int, bottom: int) -> Rows:

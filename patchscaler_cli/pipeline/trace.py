@@ -12,9 +12,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from patchscaler_cli.pipeline.bands import patch_grid
 from patchscaler_cli.pipeline.coarse_stage import CoarseStage
 from patchscaler_cli.pipeline.diffusion_stage import DiffusionStage
-from patchscaler_cli.pipeline.network_pass import patch_grid
 from patchscaler_cli.pipeline.pixels import AnyArray, as_array, from_network
 from patchscaler_cli.pipeline.settings import UpscaleSettings
 from patchscaler_cli.pipeline.upscaler import Upscaler

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +15,13 @@ from patchscaler_cli.models.patchscaler import PatchScalerModel
 from patchscaler_cli.models.placement import place
 from patchscaler_cli.models.texture import TextureMemory
 from patchscaler_cli.models.weights_file import load_weights
+from patchscaler_cli.pipeline.bands import BAND_PIXELS, Band, Section, make_bands, patch_grid, whole_picture
 from patchscaler_cli.pipeline.canvas import MAPPED_BYTES, Canvas, canvas_bytes, check_room
 from patchscaler_cli.pipeline.coarse_stage import largest_tile, tile_count
 from patchscaler_cli.pipeline.colour import REACH
 from patchscaler_cli.pipeline.device import DTYPES, choose_device, choose_dtype
 from patchscaler_cli.pipeline.limits import PATCH_BYTES, Limits, usual_batch
-from patchscaler_cli.pipeline.network_pass import BAND_PIXELS, NetworkPass, patch_grid
+from patchscaler_cli.pipeline.network_pass import NetworkPass
 from patchscaler_cli.pipeline.pixels import AnyArray, as_array
 from patchscaler_cli.pipeline.precision import trusted_dtype
 from patchscaler_cli.pipeline.result import GroupReport, UpscalePlan, UpscaleResult
@@ -39,6 +41,10 @@ WRITING_BYTES = 4
 """Host memory that a pixel of the result takes in Pillow while it is written, beside the canvas."""
 
 
+Compute = Callable[[Section, UpscaleSettings, Progress, StageClock], Iterator[Band]]
+"""Gives a whole picture's bands from the top down, as `Upscaler.bands` does."""
+
+
 class Upscaler:
     """A loaded model that upscales pictures. Use it for many pictures: loading takes longer than a small picture.
 
@@ -51,6 +57,7 @@ class Upscaler:
         texture_pictures: what the textures in use look like, uint8 RGB [M, 32, 32, 3]; None unless they are a memory of the
             user's own, built with its pictures.
         presets: the calibrated groups and fidelities by name; every model has "balanced".
+        compute: who computes the bands of a picture, if not this process.
     """
 
     def __init__(
@@ -71,6 +78,7 @@ class Upscaler:
         self.details = details
         self.presets = read_presets(details.get("calibration"), DEFAULT_PRESET)
         self.texture_pictures: npt.NDArray[np.uint8] | None = None
+        self.compute: Compute | None = None
         self._limits = Limits()
         self._model = place(model, self._device)
         place(self._model.coarse, self._device, DTYPES[self.dtype])
@@ -171,6 +179,13 @@ class Upscaler:
         evaluations = 0 if settings.coarse_only else patches * ladder.groups[-1].steps
         return UpscalePlan(out_width, out_height, len(sizes), tiles, patches, evaluations, memory)
 
+    def bands(
+        self, section: Section, settings: UpscaleSettings, progress: Progress, clock: StageClock
+    ) -> Iterator[Band]:
+        """What the networks make of a section of a picture, computed here, one band whenever it is asked for."""
+        ladder = self.sampling(settings).ladder
+        return make_bands(self._model, self._device, section, settings, ladder, progress, clock, self._limits)
+
     def upscale(
         self,
         image: Image | AnyArray,
@@ -209,14 +224,12 @@ class Upscaler:
         check_room(canvas_bytes(*each) for each in canvases + canvases[-1:] * keep_coarse)
         coarse: Canvas | None = None
         for number, (size, depth) in enumerate(canvases):
-            one = NetworkPass(
-                self._model, self._device, picture, settings, ladder, fidelity, settings.seed + number, progress, clock,
-                self._limits,
-            )  # fmt: skip
+            section = whole_picture(self._model, picture, settings.wrap, settings.seed + number)
+            one = NetworkPass(section.grid, self._model.config.coarse.scale, fidelity, clock)
             source = (picture.shape[0] * 4, picture.shape[1] * 4)
             refined = Canvas(source, size, depth, one.margin)
             coarse = Canvas(source, size, depth, one.margin) if number == len(sizes) - 1 and keep_coarse else None
-            for strip in one.strips():
+            for strip in one.strips((self.compute or self.bands)(section, settings, progress, clock)):
                 with clock.stage("resize"):
                     refined.add(strip.refined)
                     if coarse is not None:
@@ -258,5 +271,5 @@ def _result(
         seconds=dict(clock.spent),
         device=upscaler.device,
         dtype=upscaler.dtype,
-        warnings=upscaler._limits.take_warnings(),
+        warnings=tuple(sentence for one in passes for sentence in one.warnings),
     )

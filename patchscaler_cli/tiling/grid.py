@@ -148,6 +148,12 @@ class PatchGrid:
         """Height and width of the continued image that the patches need."""
         return self.vertical.extent, self.horizontal.extent
 
+    def reach(self, first: int, last: int) -> tuple[int, int]:
+        """Rows of the extent that rows `first` to `last` of patches cover, with all above the first and below the last."""
+        top = 0 if first == 0 else int(self.tops[first])
+        bottom = self.extent[0] if last == self.rows else int(self.tops[last - 1]) + self.size
+        return top, bottom
+
     @property
     def origin(self) -> tuple[int, int]:
         """Row and column of the extent at which the image begins."""

@@ -19,8 +19,9 @@ class RowWindow:
         stop: the row after the last that is held.
     """
 
-    def __init__(self, channels: int, width: int) -> None:
-        self.start = self.stop = 0
+    def __init__(self, channels: int, width: int, start: int = 0) -> None:
+        """A window that holds nothing yet; the first row to join is row `start`."""
+        self.start = self.stop = start
         self._buffer: Rows = np.empty((channels, 0, width), np.float32)
         self._first = 0  # where row `start` lies in the buffer
 

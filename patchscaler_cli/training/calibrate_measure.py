@@ -17,10 +17,11 @@ from patchscaler_cli.evaluation.examples import Example
 from patchscaler_cli.evaluation.folder import bicubic
 from patchscaler_cli.evaluation.metrics import BORDER, Lpips, psnr_y
 from patchscaler_cli.models.patchscaler import PatchScalerModel
+from patchscaler_cli.pipeline.bands import patch_grid
 from patchscaler_cli.pipeline.coarse_stage import CoarseStage
 from patchscaler_cli.pipeline.colour import enlarged_low_pass, reduced
 from patchscaler_cli.pipeline.diffusion_stage import DiffusionStage
-from patchscaler_cli.pipeline.network_pass import patch_grid, refinement_fade
+from patchscaler_cli.pipeline.network_pass import refinement_fade
 from patchscaler_cli.pipeline.pixels import from_network, to_network
 from patchscaler_cli.sampling.groups import Group, GroupLadder
 from patchscaler_cli.sampling.qmap import quantify
@@ -116,8 +117,7 @@ class PatchMeasurer:
         stage = DiffusionStage(
             self._model, self._device, prepared.coarse, grid, GroupLadder((group,), ()), seed=0, batch_size=BATCH, texture=True
         )  # fmt: skip
-        stage.refine(0, np.zeros((grid.rows, grid.columns), np.int64))
-        rows, height = stage.rows.view(0, stage.rows.stop), grid.extent[0]
+        rows, height = stage.refine(0, np.zeros((grid.rows, grid.columns), np.int64)), grid.extent[0]
         drift = RowWindow(3, grid.extent[1])
         drift.append(-reduced(rows, scale))
         refinement = enlarged_low_pass(drift, 0, height, height, scale) + rows

@@ -1,0 +1,178 @@
+"""What the networks make of a picture, band by band: all that takes long, and nothing that looks beyond a band.
+
+A band is some rows of patches; before it is refined, the coarse image is made as far down as its patches and the colour
+hold reach. Bands can be made anywhere: which patches share a band, and which rows a tile, is a matter of the picture and
+the settings alone, so sections of a picture that are computed apart give the same bits as the whole one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from patchscaler_cli.models.patchscaler import PatchScalerModel
+from patchscaler_cli.pipeline.coarse_stage import CoarseStage, rows_of_tiles, tile_count
+from patchscaler_cli.pipeline.colour import REACH
+from patchscaler_cli.pipeline.diffusion_stage import DiffusionStage
+from patchscaler_cli.pipeline.limits import Limits, usual_batch
+from patchscaler_cli.pipeline.pixels import AnyArray
+from patchscaler_cli.pipeline.settings import Progress, UpscaleSettings
+from patchscaler_cli.pipeline.stage_clock import StageClock
+from patchscaler_cli.sampling.groups import GroupLadder
+from patchscaler_cli.sampling.qmap import quantify
+from patchscaler_cli.tiling.grid import PatchGrid
+from patchscaler_cli.tiling.rows import Rows
+
+BAND_PIXELS = 2**21
+"""HR pixels of a band, about: enough patches to fill batches, few enough rows to hold."""
+
+SECTION_PIXELS = 2**19
+"""LR pixels of a section, about, unless it would be lower than a tile: 24 bytes travel for each of their 16 HR pixels."""
+
+WRAP_MARGIN = 4
+"""LR pixels around a wrapping picture that are made too, for a canvas that reduces it: Lanczos looks beyond its ends."""
+
+
+@dataclass(frozen=True)
+class Band:
+    """What the networks make of some rows of patches. The first band covers all rows above it, too, the last all below.
+
+    Attributes:
+        first: the first of these rows of patches.
+        patch_groups: group of every patch [n, columns].
+        confidence: the confidence map [rows, w] in (0, 1) of the extent's rows that these patches cover.
+        coarse: the coarse image of the same rows at HR resolution [3, 4 rows, 4 w], about [-1, 1].
+        residual: what these patches add to it, blended with each other; where patches of the next band overlap, theirs
+            is to be added. None with `coarse_only`.
+        network_evaluations: of the Patch-DiT.
+        warnings: sentences about what had to be done otherwise than asked for.
+    """
+
+    first: int
+    patch_groups: npt.NDArray[np.int64]
+    confidence: npt.NDArray[np.float32]
+    coarse: Rows
+    residual: Rows | None
+    network_evaluations: int
+    warnings: tuple[str, ...]
+
+    @property
+    def last(self) -> int:
+        """The row of patches after the last."""
+        return self.first + len(self.patch_groups)
+
+
+@dataclass(frozen=True)
+class Section:
+    """Rows `first` to `last` of a picture's patches, in whole bands, and the pixels that they are made of.
+
+    Attributes:
+        grid: all patches of the picture.
+        per_band: how many rows of patches a band has, the picture's last one perhaps fewer.
+        halo: LR pixels on every side of a tile that the coarse model looks at, too.
+        seed: of the noise.
+        first: the first row of patches.
+        last: the row of patches after the last.
+        pixels: rows of the LR picture [n, w, 3], from its row `top` on: uint8, uint16, or float32 in 0..1.
+        top: see `pixels`.
+    """
+
+    grid: PatchGrid
+    per_band: int
+    halo: int
+    seed: int
+    first: int
+    last: int
+    pixels: AnyArray
+    top: int = 0
+
+
+def whole_picture(model: PatchScalerModel, picture: AnyArray, wrap: bool, seed: int) -> Section:
+    """All patches of an LR picture [h, w, 3]: uint8, uint16, or float32 in 0..1."""
+    grid = patch_grid(model, picture.shape[0], picture.shape[1], wrap)
+    config = model.config.coarse
+    per_band = max(1, BAND_PIXELS // (grid.extent[1] * (grid.size - grid.overlap) * config.scale**2))
+    return Section(grid, per_band, config.halo, seed, 0, grid.rows, picture)
+
+
+def cut(whole: Section, tile: int, workers: int) -> Iterator[Section]:
+    """Cut a picture into sections for several workers.
+
+    Tiles that two sections look at are computed for both, so sections are as high as they may be while every worker has
+    one, and no lower than a tile.
+
+    Args:
+        whole: the picture.
+        tile: side of a tile in LR pixels.
+        workers: how many.
+    """
+    grid = whole.grid
+    height, width = grid.extent
+    bands = -(-grid.rows // whole.per_band)
+    wanted = max(tile, min(SECTION_PIXELS // width, -(-height // workers)))
+    sections = max(1, min(bands, round(height / wanted)))
+    for number in range(sections):
+        first, last = (min(bands * n // sections * whole.per_band, grid.rows) for n in (number, number + 1))
+        rows = rows_of_tiles(grid.extent[0], *grid.reach(first, last), tile)
+        looked_at = grid.vertical.pixels(int(rows[0]) - whole.halo, int(rows[-1]) + whole.halo)
+        begin, end = int(looked_at.min()), int(looked_at.max()) + 1
+        yield replace(whole, first=first, last=last, pixels=whole.pixels[begin:end], top=begin)
+
+
+def make_bands(
+    model: PatchScalerModel,
+    device: torch.device,
+    section: Section,
+    settings: UpscaleSettings,
+    ladder: GroupLadder,
+    progress: Progress,
+    clock: StageClock,
+    limits: Limits,
+) -> Iterator[Band]:
+    """Compute a section's bands from the top down, one whenever it is asked for."""
+    grid, scale = section.grid, model.config.coarse.scale
+    begin, end = grid.reach(section.first, section.last)
+    coarse = CoarseStage(
+        model.coarse, section.pixels, grid, settings.tile, device, limits, lambda n: progress.advance("coarse", n),
+        first_row=begin, picture_top=section.top,
+    )  # fmt: skip
+    diffusion = DiffusionStage(
+        model, device, coarse.rows, grid, ladder,
+        seed=section.seed, batch_size=settings.batch_size or usual_batch(device, model.config.patch_dit),
+        texture=settings.texture, clock=clock, limits=limits,
+        advance=lambda n: progress.advance("diffuse", n),
+    )  # fmt: skip
+    progress.begin("coarse", tile_count(grid.extent, settings.tile, begin, end))
+    if not settings.coarse_only:
+        progress.begin("diffuse", (section.last - section.first) * grid.columns)
+
+    def band(first: int, last: int) -> Band:
+        top, bottom = grid.reach(first, last)
+        with clock.stage("coarse"):
+            coarse.finish(bottom)
+        with clock.stage("group"):
+            confidence, tops = coarse.confidence[top:bottom], grid.tops[first:last]
+            patch_groups = ladder.assign(quantify(confidence, tops - top, grid.lefts, grid.size))
+        residual, before = None, diffusion.network_evaluations
+        if not settings.coarse_only:
+            with clock.stage("diffuse"):
+                residual = diffusion.refine(first, patch_groups)
+        rows = coarse.rows.view(top * scale, bottom * scale).copy()
+        if last < grid.rows:
+            coarse.rows.drop(int(grid.tops[last]) * scale)
+        evaluations = diffusion.network_evaluations - before
+        return Band(first, patch_groups, confidence, rows, residual, evaluations, limits.take_warnings())
+
+    for first in range(section.first, section.last, section.per_band):
+        yield band(first, min(first + section.per_band, section.last))  # of which nothing is kept here
+
+
+def patch_grid(model: PatchScalerModel, height: int, width: int, wrap: bool = False) -> PatchGrid:
+    """The patches of an LR picture of that size."""
+    size = model.config.patch_dit.patch // model.config.coarse.scale
+    # Beyond the picture's ends: the margin itself, and how far the colour hold reaches.
+    return PatchGrid(height, width, size, wrap=WRAP_MARGIN + REACH if wrap else None)
