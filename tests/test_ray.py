@@ -9,7 +9,9 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -21,8 +23,11 @@ from patchscaler_cli.engines.orders import Orders, Outcome
 from patchscaler_cli.engines.ray_cluster import run_ray
 from patchscaler_cli.errors import PatchScalerError, UsageError
 from patchscaler_cli.models.weights_file import save_weights
+from patchscaler_cli.pipeline import bands
+from patchscaler_cli.pipeline.bands import Band, Section
 from patchscaler_cli.pipeline.model_choice import ModelChoice
 from patchscaler_cli.pipeline.settings import NoProgress, UpscaleSettings
+from patchscaler_cli.pipeline.upscaler import Upscaler
 from tests.fake_upscaler import RunCli
 from tests.small_model import CALIBRATION, small_model
 
@@ -134,6 +139,136 @@ def test_what_exists_is_left_alone_or_refused_and_replaced_only_if_asked_to(
     (replaced,) = run_ray((work,), Orders(SETTINGS, overwrite=True), choice, None)
     assert replaced.error is None
     assert (out / "a.png").read_bytes() != b"mine"
+
+
+# ---- large pictures ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every picture is large, and cut into sections as low as can be."""
+    monkeypatch.setattr(ray_cluster, "LARGE_PIXELS", 1)
+    monkeypatch.setattr(bands, "BAND_PIXELS", 1)
+    monkeypatch.setattr(bands, "SECTION_PIXELS", 1)
+
+
+def photo(folder: Path, mode: str) -> Path:
+    """A picture of 5 or more sections, with noise in all its channels."""
+    rng, file = np.random.default_rng(1), folder / f"{mode}.png"
+    if mode == "RGB16":
+        samples16 = rng.integers(0, 65536, (90, 40, 3), np.uint16)
+        file.write_bytes(cv2.imencode(".png", samples16)[1].tobytes())
+    else:
+        samples = rng.integers(0, 256, (90, 40, {"L": 1, "RGB": 3, "RGBA": 4}[mode]), np.uint8)
+        Image.fromarray(samples.squeeze(), mode).save(file)
+    return file
+
+
+def upscaled_on_both(
+    file: Path, orders: Orders, choice: ModelChoice, tmp_path: Path
+) -> tuple[Outcome, Outcome, dict[str, bytes], dict[str, bytes]]:
+    """What became of a picture on Ray and here, and the files."""
+    folders = (tmp_path / "there", tmp_path / "here")
+    for folder in folders:
+        folder.mkdir()
+    there, here = (replace(orders, confidence=lambda work, folder=folder: folder / "sure.png") for folder in folders)  # type: ignore[misc]
+    (on_ray,) = run_ray((Work(file, folders[0] / "big.png"),), there, choice, None)
+    (local,) = run_local((Work(file, folders[1] / "big.png"),), here, lambda: choice.load([SETTINGS]), NoProgress())
+    return on_ray, local, contents(folders[0]), contents(folders[1])
+
+
+@pytest.mark.parametrize(
+    ("mode", "settings"),
+    [
+        ("RGB", UpscaleSettings(tile=16)),
+        ("RGBA", UpscaleSettings(tile=16, scale=2.5)),
+        ("RGB16", UpscaleSettings(tile=32)),
+        ("L", UpscaleSettings(tile=16, wrap=True, seed=3)),
+        ("RGB", UpscaleSettings(tile=16, coarse_only=True)),
+    ],
+)
+def test_a_picture_that_is_cut_ends_as_the_local_engines(
+    cluster: None, small_is_large: None, choice: ModelChoice, tmp_path: Path, mode: str, settings: UpscaleSettings
+) -> None:
+    on_ray, local, there, here = upscaled_on_both(photo(tmp_path, mode), Orders(settings), choice, tmp_path)
+    assert on_ray.error is None
+    assert on_ray.result is not None
+    assert local.result is not None
+    assert "cluster" in on_ray.result.seconds, "it was not cut"
+    assert there == here
+    assert len(there) == 2
+    assert on_ray.machine == local.machine
+    assert on_ray.result.groups == local.result.groups
+    assert on_ray.result.network_evaluations == local.result.network_evaluations
+
+
+def deadly(choice: ModelChoice, mark: Path, *, times: int) -> ModelChoice:
+    """The model, whose workers die in the midst of a section that is not the first, so many times."""
+    here = os.getpid()
+
+    class Deadly(ModelChoice):
+        def load(self, *words: Any, **more: Any) -> Upscaler:
+            upscaler = super().load(*words, **more)
+            compute = upscaler.bands
+
+            def bands_until_death(section: Section, *others: Any) -> Iterator[Band]:
+                for band in compute(section, *others):
+                    yield band
+                    for time in range(times if section.first else 0):
+                        if not (mark / f"killed_{time}").exists():
+                            (mark / f"killed_{time}").touch()
+                            os.kill(os.getpid(), signal.SIGKILL)
+
+            if os.getpid() != here:
+                upscaler.bands = bands_until_death  # type: ignore[method-assign, assignment]
+            return upscaler
+
+    return Deadly(choice.model, choice.weights, choice.texture, choice.device, choice.dtype)
+
+
+def test_a_section_whose_worker_is_killed_is_done_again(
+    cluster: None, small_is_large: None, choice: ModelChoice, tmp_path: Path
+) -> None:
+    killer = deadly(choice, tmp_path, times=1)
+    orders = Orders(UpscaleSettings(tile=16))
+    on_ray, _, there, here = upscaled_on_both(photo(tmp_path, "RGB"), orders, killer, tmp_path)
+    assert (tmp_path / "killed_0").exists()
+    assert on_ray.error is None
+    assert there == here
+
+
+def test_a_section_that_kills_its_workers_fails_its_picture_and_leaves_nothing(
+    cluster: None, small_is_large: None, choice: ModelChoice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_cluster, "RETRIES", 0)
+    out = tmp_path / "out"
+    out.mkdir()
+    work = Work(photo(tmp_path, "RGB"), out / "big.png")
+    (outcome,) = run_ray((work,), Orders(UpscaleSettings(tile=16)), deadly(choice, tmp_path, times=1), None)
+    assert "RGB.png: Ray's workers died of it 1 times" in str(outcome.error)
+    assert not list(out.iterdir())
+
+
+def test_pictures_are_cut_only_where_there_are_fewer_than_workers(
+    cluster: None, small_is_large: None, choice: ModelChoice, album: Path, tmp_path: Path
+) -> None:
+    outcomes = list(run_ray(works(album, tmp_path)[:2], Orders(SETTINGS), choice, None))
+    assert all(one.result is not None and "cluster" not in one.result.seconds for one in outcomes)
+    (alone,) = run_ray(works(album, tmp_path)[:1], Orders(SETTINGS, overwrite=True), choice, None)
+    assert alone.result is not None
+    assert "cluster" in alone.result.seconds
+
+
+def test_whether_a_picture_is_large_counts_the_pixels_of_its_largest_pass(tmp_path: Path) -> None:
+    Image.new("RGB", (200, 300)).save(tmp_path / "middle.png")
+    Image.new("L", (800, 700)).save(tmp_path / "large.png")
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    found = {
+        (name, scale): ray_cluster._is_large(tmp_path / f"{name}.png", UpscaleSettings(scale=scale))
+        for name in ("middle", "large", "bad")
+        for scale in (4.0, 5.0)
+    }
+    assert {key for key, large in found.items() if large} == {("middle", 5.0), ("large", 4.0), ("large", 5.0)}
 
 
 def test_a_model_that_cannot_be_loaded_ends_the_batch(cluster: None, album: Path, tmp_path: Path) -> None:

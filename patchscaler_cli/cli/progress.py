@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 UNITS = {
-    "coarse": "tiles", "diffuse": "patches", "frames": "frames", "pictures": "pictures", "warm": "runs", "whole": "cases",
+    "coarse": "tiles", "diffuse": "patches", "cluster": "patches", "frames": "frames", "pictures": "pictures", "warm": "runs", "whole": "cases",
 }  # fmt: skip
 """What each stage of the pipeline counts."""
 SECONDS_BETWEEN_LINES = 10.0

@@ -118,7 +118,7 @@ def upscale(
     silent = quiet or json_report or json_lines
     with progress_display(quiet, len(gathered.work) if gathered.batch else None) as progress:
         if engine == "ray" and not dry_run:
-            done = run_ray(gathered.work, orders, choice, address, tell_notice)
+            done = run_ray(gathered.work, orders, choice, address, tell_notice, progress)
         elif len(devices) > 1 and len(gathered.work) > 1 and not dry_run:
             done = run_devices(gathered.work, orders, [partial(load, name) for name in devices])
         else:

@@ -1,48 +1,95 @@
-"""The Ray engine: every picture is a task of a Ray cluster, which does it as the local engine does.
+"""The Ray engine: pictures are tasks of a Ray cluster, which does each as the local engine does.
 
-All machines of the cluster must have PatchScaler installed and see the same files under the same paths.
+Where there are fewer pictures than workers, large ones are cut, and their sections are the tasks. All machines of the
+cluster must have PatchScaler installed and see the same files under the same paths.
 """
 
 from __future__ import annotations
 
 import os
-import pickle
-import platform
 import socket
 from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
 
 from patchscaler_cli.engines.inputs import Work
-from patchscaler_cli.engines.local import run_local
 from patchscaler_cli.engines.orders import Orders, Outcome
+from patchscaler_cli.engines.ray_tasks import Told, upscale_picture
 from patchscaler_cli.errors import PatchScalerError, UsageError
 from patchscaler_cli.pipeline.model_choice import ModelChoice
-from patchscaler_cli.pipeline.settings import NoProgress
+from patchscaler_cli.pipeline.settings import NoProgress, Progress, UpscaleSettings
 
-if TYPE_CHECKING:
-    from patchscaler_cli.pipeline.upscaler import Upscaler
+Answer = TypeVar("Answer")
 
 RETRIES = 3
-"""How often a picture is done again after its worker died."""
+"""How often a picture, or a section of one, is done again after its worker died."""
 
 AHEAD = 4
-"""Tasks that are handed in for every processor of the cluster."""
+"""Tasks that are handed in for every worker of the cluster."""
+
+LARGE_PIXELS = 2**19
+"""LR pixels of a picture that is worth being cut: about ten seconds' work of a processor with `tiny`."""
 
 _SECONDS_TO_ANSWER = 10.0
 
-_OBJECT_BYTES = 2**27
-"""Shared memory of a cluster of our own: only orders and reports pass through it."""
+
+class WorkersDiedError(PatchScalerError):
+    """A task was given up because every worker that tried it died."""
 
 
-@dataclass(frozen=True)
-class _Told:
-    """What a task brings back: the outcome, or why the model cannot be loaded, and the model's notices."""
+@dataclass
+class Cluster:
+    """The cluster and what is asked of all its workers.
 
-    outcome: Outcome | None = None
-    failure: Exception | None = None
-    notices: tuple[str, ...] = ()
+    Attributes:
+        ray: the module, connected.
+        choice: the model, which every worker loads once.
+        resources: what a task takes of a machine.
+        workers: how many tasks can run at a time.
+        tell_notice: told the model's notices, each once.
+    """
+
+    ray: Any
+    choice: ModelChoice
+    resources: dict[str, int]
+    workers: int
+    tell_notice: Callable[[str], None]
+    _noticed: set[str] = field(default_factory=set)
+
+    def task(self, function: Callable[..., Told[Any]]) -> Any:
+        """A function as Ray's task."""
+        return self.ray.remote(function).options(max_retries=RETRIES, **self.resources)
+
+    def answer(self, source: Path, reference: Any) -> Any:
+        """Wait for a task on the picture `source`, and give the answer in what it tells.
+
+        Raises:
+            WorkersDiedError: if every worker that tried it died.
+            Exception: what the task tells.
+        """
+        try:
+            told = self.ray.get(reference)
+        except self.ray.exceptions.RayTaskError:
+            raise  # a bug of ours
+        except self.ray.exceptions.RayError as error:
+            raise WorkersDiedError(
+                f"{source}: Ray's workers died of it {RETRIES + 1} times ({type(error).__name__}); look at the memory of "
+                "their machines and at Ray's logs, or leave --engine ray out."
+            ) from error
+        for notice in told.notices:
+            if notice not in self._noticed:
+                self._noticed.add(notice)
+                self.tell_notice(notice)
+        if told.failure is not None:
+            raise told.failure
+        return told.answer
+
+    def cancel(self, references: Iterable[Any]) -> None:
+        """Stop tasks that nobody waits for any more."""
+        for reference in references:
+            self.ray.cancel(reference, force=True)
 
 
 def run_ray(
@@ -51,10 +98,11 @@ def run_ray(
     choice: ModelChoice,
     address: str | None,
     tell_notice: Callable[[str], None] = lambda sentence: None,
+    progress: Progress | None = None,
 ) -> Iterator[Outcome]:
     """Upscale pictures on a Ray cluster and tell what became of each, in order.
 
-    A task takes one processor, and one GPU where GPUs are used. A picture whose worker dies is done again.
+    A task takes one processor, and one GPU where GPUs are used. What a worker that dies had to do is done again.
 
     Args:
         work: the pictures.
@@ -63,6 +111,7 @@ def run_ray(
         address: of the cluster; None for RAY_ADDRESS in the environment or else a cluster of this machine's own, which
             ends with the work. A connection that this process has already is used as it is.
         tell_notice: told the model's notices, each once.
+        progress: told how far a picture is that is cut.
 
     Raises:
         UsageError: if the device names one GPU: Ray gives them out.
@@ -78,32 +127,47 @@ def run_ray(
     own = not ray.is_initialized()
     if own:
         _connect(ray, address or os.environ.get("RAY_ADDRESS") or "local")
-    running: deque[tuple[Work, Any]] = deque()
     try:
-        choice, resources = _with_resources(choice, ray.cluster_resources())
-        task = ray.remote(_do).options(max_retries=RETRIES, **resources)
-        most = AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
-        waiting, noticed = deque(work), set[str]()
-        while waiting or running:
-            while waiting and len(running) < most:
-                one = waiting.popleft()
-                skipped = orders.skip_existing and os.path.lexists(one.target)
-                told = None if skipped else task.remote(one, _repeatable(one, orders), choice, os.getcwd())
-                running.append((one, told))
-            one, told = running[0]
-            yield Outcome(one, skipped=True) if told is None else _result(ray, one, told, noticed, tell_notice)
-            running.popleft()
+        found = ray.cluster_resources()
+        choice, resources = _with_resources(choice, found)
+        workers = max(1, int(found.get("GPU" if resources["num_gpus"] else "CPU", 1)))
+        yield from _run(work, orders, Cluster(ray, choice, resources, workers, tell_notice), progress or NoProgress())
     finally:
-        for _, told in running:
-            if told is not None:
-                ray.cancel(told, force=True)
         if own:
             ray.shutdown()
 
 
+def _run(work: tuple[Work, ...], orders: Orders, cluster: Cluster, progress: Progress) -> Iterator[Outcome]:
+    skipped = {one for one in work if orders.skip_existing and os.path.lexists(one.target)}
+    may_cut = len(work) - len(skipped) < cluster.workers
+    large = {one for one in work if may_cut and one not in skipped and _is_large(one.source, orders.settings)}
+    task, waiting, running = cluster.task(upscale_picture), deque(work), deque[tuple[Work, Any]]()
+    joiner = None  # the model that joins large pictures
+    try:
+        while waiting or running:
+            while waiting and len(running) < AHEAD * cluster.workers:
+                one = waiting.popleft()
+                whole = one not in skipped | large
+                words = (one, _repeatable(one, orders), cluster.choice, os.getcwd())
+                running.append((one, task.remote(*words) if whole else None))
+            one, reference = running[0]
+            if one in skipped:
+                yield Outcome(one, skipped=True)
+            elif one in large:
+                from patchscaler_cli.engines.ray_sections import upscale_in_sections
+
+                joiner = joiner or replace(cluster.choice, device="cpu", dtype="fp32").load([orders.settings])
+                yield upscale_in_sections(one, orders, cluster, joiner, progress)
+            else:
+                yield _outcome(cluster, one, reference)
+            running.popleft()
+    finally:
+        cluster.cancel(reference for _, reference in running if reference is not None)
+
+
 def _connect(ray: Any, address: str) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would report home
-    words = {"include_dashboard": False, "object_store_memory": _OBJECT_BYTES} if address == "local" else {}
+    words = {"include_dashboard": False} if address == "local" else {}
     host, _, port = address.rpartition("://")[2].rpartition(":")
     try:
         if host and port.isdecimal():  # Ray itself would try for minutes
@@ -138,67 +202,23 @@ def _repeatable(work: Work, orders: Orders) -> Orders:
     return replace(orders, overwrite=True, skip_existing=False)
 
 
-def _result(ray: Any, work: Work, reference: Any, noticed: set[str], tell_notice: Callable[[str], None]) -> Outcome:
-    """Wait for a task."""
+def _outcome(cluster: Cluster, work: Work, reference: Any) -> Outcome:
+    """Wait for a picture's task."""
     try:
-        told: _Told = ray.get(reference)
-    except ray.exceptions.RayTaskError:
-        raise  # a bug of ours
-    except ray.exceptions.RayError as error:
-        reason = type(error).__name__
-        return Outcome(
-            work,
-            error=PatchScalerError(
-                f"{work.source}: Ray's workers died of it {RETRIES + 1} times ({reason}); look at the memory of their "
-                "machines and at Ray's logs, or leave --engine ray out."
-            ),
-        )
-    for notice in told.notices:
-        if notice not in noticed:
-            noticed.add(notice)
-            tell_notice(notice)
-    if told.failure is not None:
-        raise told.failure
-    assert told.outcome is not None
-    return told.outcome
+        outcome: Outcome = cluster.answer(work.source, reference)
+    except WorkersDiedError as error:
+        return Outcome(work, error=error)
+    return outcome
 
 
-# ---- in the workers ---------------------------------------------------------------------------------------------------
-
-_loaded: dict[ModelChoice, Upscaler] = {}
-"""The model of this worker, which serves one task after the other."""
-
-
-def _do(work: Work, orders: Orders, choice: ModelChoice, folder: str) -> _Told:
-    """One picture, with paths that are relative to `folder`."""
-
-    def load() -> Upscaler:
-        if choice not in _loaded:
-            _loaded.clear()
-            _loaded[choice] = choice.load([orders.settings])
-        return _loaded[choice]
+def _is_large(source: Path, settings: UpscaleSettings) -> bool:
+    """Whether a picture is worth being cut; what cannot be read is left to a task to refuse."""
+    from patchscaler_cli.images.header import read_header
 
     try:
-        os.chdir(folder)
-        (outcome,) = run_local((work,), orders, load, NoProgress())
-    except OSError as error:
-        return _Told(
-            failure=PatchScalerError(
-                f"The folder {folder} is not to be had on the machine {platform.node()} ({error.strerror}); all "
-                "machines of the Ray cluster must see the same files."
-            )
-        )
-    except Exception as error:
-        return _Told(failure=_portable(error))
-    notices = tuple(_loaded[choice].notices) if choice in _loaded else ()
-    if outcome.error is not None:
-        outcome = replace(outcome, error=_portable(outcome.error))
-    return _Told(outcome, notices=notices)
-
-
-def _portable(error: Exception) -> Exception:
-    """The exception, or one of its words where it does not travel between processes."""
-    try:
-        return error if type(pickle.loads(pickle.dumps(error))) is type(error) else RuntimeError(str(error))
-    except Exception:
-        return RuntimeError(f"{type(error).__name__}: {error}")
+        header = read_header(source)
+        width, _ = settings.output_size(header.width, header.height)
+    except PatchScalerError:
+        return False
+    passes = 16 if width > 4 * header.width else 1  # the second pass begins with 16 times as many pixels
+    return header.width * header.height * passes >= LARGE_PIXELS
