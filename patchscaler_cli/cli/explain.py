@@ -11,7 +11,6 @@ from patchscaler_cli.cli import options as opt
 from patchscaler_cli.cli.loading import check_texture, load_model
 from patchscaler_cli.cli.progress import progress_display
 from patchscaler_cli.errors import PatchScalerError, UsageError
-from patchscaler_cli.images.replacing import replacing
 from patchscaler_cli.pipeline.model_choice import ModelChoice
 from patchscaler_cli.pipeline.settings import DEFAULT_PRESET, UpscaleSettings
 from patchscaler_cli.store.finding import refuse_both
@@ -144,5 +143,7 @@ def _facts(
 
 def _write(output: Path, page: str) -> None:
     """Write the page whole or not at all."""
+    from patchscaler_cli.images.replacing import replacing
+
     with replacing(output) as file:
         file.write(page.encode())

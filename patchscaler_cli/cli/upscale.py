@@ -20,11 +20,8 @@ from patchscaler_cli.cli.loading import check_texture, load_model
 from patchscaler_cli.cli.naming import Naming
 from patchscaler_cli.cli.progress import progress_display
 from patchscaler_cli.cli.report import Counts, as_json, as_line, as_text
-from patchscaler_cli.engines.devices import run_devices
 from patchscaler_cli.engines.inputs import Gathered, Work, gather
-from patchscaler_cli.engines.local import run_local
 from patchscaler_cli.engines.orders import Orders, Outcome
-from patchscaler_cli.engines.ray_cluster import run_ray
 from patchscaler_cli.errors import UsageError
 from patchscaler_cli.images.options import WriteOptions, parse_colour
 from patchscaler_cli.pipeline.model_choice import ModelChoice
@@ -117,11 +114,17 @@ def upscale(
     outcomes: list[Outcome] = []
     silent = quiet or json_report or json_lines
     with progress_display(quiet, len(gathered.work) if gathered.batch else None) as progress:
-        if engine == "ray" and not dry_run:
+        if engine == "ray" and not dry_run:  # each imported only here: --help should not wait for what they need
+            from patchscaler_cli.engines.ray_cluster import run_ray
+
             done = run_ray(gathered.work, orders, choice, address, tell_notice, progress)
         elif len(devices) > 1 and len(gathered.work) > 1 and not dry_run:
+            from patchscaler_cli.engines.devices import run_devices
+
             done = run_devices(gathered.work, orders, [partial(load, name) for name in devices])
         else:
+            from patchscaler_cli.engines.local import run_local
+
             done = run_local(gathered.work, orders, load, progress)
         for outcome in done:
             outcomes.append(outcome)

@@ -11,8 +11,6 @@ import os
 import re
 from pathlib import Path
 
-from platformdirs import user_cache_path
-
 from patchscaler_cli.errors import UsageError
 from patchscaler_cli.store.manifest import Model
 
@@ -31,8 +29,12 @@ def bundled_file(model: Model) -> Path | None:
 def cache_folder() -> Path:
     """Where downloaded weights lie; it need not exist yet."""
     chosen = os.environ.get("PATCHSCALER_CACHE")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    from platformdirs import user_cache_path  # only here: --help should not wait for it
+
     # appauthor=False: on Windows the folder would otherwise be patchscaler inside patchscaler.
-    return Path(chosen).expanduser().absolute() if chosen else user_cache_path("patchscaler", appauthor=False)
+    return user_cache_path("patchscaler", appauthor=False)
 
 
 def cached_file(model: Model) -> Path:
