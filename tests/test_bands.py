@@ -81,7 +81,7 @@ def compared(upscaler: Upscaler, picture: Pixels, settings: UpscaleSettings, wor
         UpscaleSettings(tile=24, scale=2.5, seed=5),
         UpscaleSettings(tile=16, scale=6),
         UpscaleSettings(tile=16, coarse_only=True),
-        UpscaleSettings(tile=40, texture=False, fidelity=0.4, batch_size=3),
+        UpscaleSettings(tile=32, texture=False, fidelity=0.4, batch_size=3),
         UpscaleSettings(tile=16, wrap=True),
         UpscaleSettings(tile=16, wrap=True, scale=3),
     ],
