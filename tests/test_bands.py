@@ -93,7 +93,7 @@ def test_sections_give_the_bytes_of_the_whole_picture(
     monkeypatch.setattr(bands_module, "BAND_PIXELS", 2 * 14 * 40 * 16)  # two rows of patches
     sections = compared(upscaler, picture_of(107, 37), settings)
     assert len(sections) > 2
-    assert all(len(one.pixels) < one.grid.height for one in sections) or settings.wrap
+    assert any(len(one.pixels) < one.grid.height for one in sections) or settings.wrap
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32])
