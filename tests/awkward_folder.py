@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import struct
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from PIL import ExifTags, Image
 from patchscaler_cli.images.formats import MODES, Mode
 from patchscaler_cli.images.writing import write_picture
 from tests.image_samples import P3_PROFILE, ramp
+from tests.plain_png import claiming_png
 
 Make = Callable[[Path], object]
 """Makes the file."""
@@ -153,18 +152,6 @@ def good_files() -> dict[str, Good]:
     }
 
 
-def _png(width: int, height: int) -> bytes:
-    """A PNG that claims a size and holds a single black row."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        (chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(bytes(1 + width))), chunk(b"IEND", b""))
-    )
-
-
 def _holding(data: bytes) -> Make:
     return lambda path: path.write_bytes(data)
 
@@ -195,8 +182,8 @@ def bad_files() -> dict[str, Make]:
         "empty.png": _holding(b""),
         "text.jpg": _holding(b"Milk, bread, apples.\n" * 40),
         "zeros.tif": _holding(bytes(1000)),
-        "no pixels.png": _holding(_png(0, 5)),
-        "bomb.png": _holding(_png(50000, 50000)),
+        "no pixels.png": _holding(claiming_png(0, 5)),
+        "bomb.png": _holding(claiming_png(50000, 50000)),
         "cut.png": _cut(0.5),
         "cut near its end.png": _cut(0.97),
         "cut jpeg.jpg": _cut(0.5),

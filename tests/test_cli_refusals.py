@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import struct
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from PIL import Image
 from typer.testing import Result
 
 from tests.fake_upscaler import FakeUpscaler, RunCli
+from tests.plain_png import claiming_png
 
 Make = Callable[[Path], Path]
 """Makes a bad input in a folder and says where it is."""
@@ -79,17 +78,6 @@ def holding(name: str, data: bytes) -> Make:
     return make
 
 
-def png(width: int, height: int) -> bytes:
-    """A PNG that claims a size and holds a single black row."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    row = zlib.compress(bytes(1 + width))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", row) + chunk(b"IEND", b"")
-
-
 def folder_named_like_a_picture(folder: Path) -> Path:
     path = folder / "folder.png"
     path.mkdir()
@@ -117,9 +105,9 @@ def float_tiff(folder: Path) -> Path:
         pytest.param(cut_short("cut.bmp", 0.5), "cut short", id="cut BMP"),
         pytest.param(cut_short("cut.avif", 0.9), "damaged", id="cut AVIF"),
         pytest.param(holding("notes.png", b"Milk, bread, apples.\n" * 40), "not a picture", id="text named .png"),
-        pytest.param(holding("none.png", png(0, 5)), "no pixels", id="no pixels"),
-        pytest.param(holding("bomb.png", png(10000, 10000)), "100,000,000 pixels", id="bomb"),
-        pytest.param(holding("bomb.png", png(50000, 50000)), "2,500,000,000 pixels", id="large bomb"),
+        pytest.param(holding("none.png", claiming_png(0, 5)), "no pixels", id="no pixels"),
+        pytest.param(holding("bomb.png", claiming_png(10000, 10000)), "100,000,000 pixels", id="bomb"),
+        pytest.param(holding("bomb.png", claiming_png(50000, 50000)), "2,500,000,000 pixels", id="large bomb"),
         pytest.param(float_tiff, "32 bits", id="float TIFF"),
     ],
 )

@@ -18,27 +18,11 @@ from patchscaler_cli.images.reading import read_picture
 from patchscaler_cli.images.sixteen_bit import write_deep_png
 from patchscaler_cli.images.writing import write_picture
 from tests.image_samples import Samples, enlarge_smoothly
+from tests.plain_png import plain_png
 
 GENERATOR = np.random.default_rng(0)
 COLOUR = GENERATOR.integers(0, 65536, (19, 23, 3), dtype=np.uint16)
 WITH_ALPHA = np.concatenate([COLOUR, GENERATOR.integers(1, 65536, (19, 23, 1), dtype=np.uint16)], axis=2)
-COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
-"""PNG's numbers for grey, grey with alpha, colour, colour with alpha."""
-
-
-def chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def plain_png(path: Path, samples: Samples, key: tuple[int, ...] | None = None) -> Path:
-    """A PNG without filters, written by the standard's first pages alone; `key` is the transparent colour."""
-    height, width, channels = samples.shape
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, COLOUR_TYPES[channels], 0, 0, 0))
-    transparent = chunk(b"tRNS", struct.pack(f">{len(key)}H", *key)) if key else b""
-    data = chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + head + transparent + data)
-    return path
 
 
 # ---- reading --------------------------------------------------------------------------------------------------------

@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -29,6 +28,7 @@ from patchscaler_cli.pipeline.model_choice import ModelChoice
 from patchscaler_cli.pipeline.settings import NoProgress, UpscaleSettings
 from patchscaler_cli.pipeline.upscaler import Upscaler
 from tests.fake_upscaler import RunCli
+from tests.plain_png import plain_png
 from tests.small_model import CALIBRATION, small_model
 
 SETTINGS = UpscaleSettings(scale=2)
@@ -156,8 +156,7 @@ def photo(folder: Path, mode: str) -> Path:
     """A picture of 5 or more sections, with noise in all its channels."""
     rng, file = np.random.default_rng(1), folder / f"{mode}.png"
     if mode == "RGB16":
-        samples16 = rng.integers(0, 65536, (90, 40, 3), np.uint16)
-        file.write_bytes(cv2.imencode(".png", samples16)[1].tobytes())
+        plain_png(file, rng.integers(0, 65536, (90, 40, 3), np.uint16))
     else:
         samples = rng.integers(0, 256, (90, 40, {"L": 1, "RGB": 3, "RGBA": 4}[mode]), np.uint8)
         Image.fromarray(samples.squeeze(), mode).save(file)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
@@ -37,15 +37,15 @@ class Discriminator(nn.Module):
 
 
 class FeatureCritic(nn.Module):
-    """Small critics on a pretrained network's features, one for each of its first layers (Sauer et al. 2021, Projected GANs).
+    """Small critics on a pretrained network's features, one for each chosen layer (Sauer et al. 2021, Projected GANs).
 
     The network has seen a million photographs; the critic need not learn from ours what texture is.
     """
 
-    def __init__(self, layers: Sequence[tuple[int, float]], channels: int = 64) -> None:
-        """A critic for each of the network's `layers`, given as the layer's channels and the size of its usual values."""
+    def __init__(self, layers: Mapping[int, tuple[int, float]], channels: int = 64) -> None:
+        """A critic for each of the network's `layers`, given by number with its channels and the size of its usual values."""
         super().__init__()
-        self.scales = [1 / size for _, size in layers]
+        self.scales = {layer: 1 / size for layer, (_, size) in layers.items()}
 
         def head(width: int) -> nn.Module:
             return nn.Sequential(
@@ -54,20 +54,21 @@ class FeatureCritic(nn.Module):
                 spectral_norm(nn.Conv2d(channels, 1, 3, padding=1)),
             )  # fmt: skip
 
-        self.heads = nn.ModuleList(head(width) for width, _ in layers)
+        self.heads = nn.ModuleList(head(width) for width, _ in layers.values())
 
     def forward(self, patch: list[Tensor], coarse: list[Tensor]) -> list[Tensor]:
-        """Features [B, C, h, w] of patches and of their coarse patches to a map of verdicts [B, 1, h, w] for each layer."""
+        """All layers' features [B, C, h, w] of patches and of their coarse patches to a map of verdicts [B, 1, h, w] for
+        each chosen layer."""
         return [
-            head(torch.cat((of_patch, of_coarse), 1) * scale).float()
-            for head, scale, of_patch, of_coarse in zip(self.heads, self.scales, patch, coarse, strict=False)
+            head(torch.cat((patch[layer], coarse[layer]), 1) * scale).float()
+            for head, (layer, scale) in zip(self.heads, self.scales.items(), strict=True)
         ]
 
 
 class Critics(nn.Module):
     """A critic of pixels and critics of features; all of them count alike."""
 
-    def __init__(self, layers: Sequence[tuple[int, float]]) -> None:
+    def __init__(self, layers: Mapping[int, tuple[int, float]]) -> None:
         super().__init__()
         self.pixels = Discriminator()
         self.features = FeatureCritic(layers)

@@ -29,7 +29,7 @@ from patchscaler_cli.training.texture import ReferenceTextures
 
 START_SIGMAS = (0.06, 0.3)
 STEP_COUNTS = (1, 2, 3, 4)
-STEP_SHARES = (0.4, 0.3, 0.1, 0.2)
+STEP_SHARES = (0.5, 0.25, 0.05, 0.2)
 VIEW_SHIFT = 8
 
 
@@ -105,7 +105,7 @@ def train_few_step(
     """
     device = pairs.coarse.device
     place(denoiser, device).train().requires_grad_(True)
-    critics = place(Critics(squeeze.FIRST_LAYERS), device)
+    critics = place(Critics(squeeze.CRITICS_LAYERS), device)
     generator = Trainee(denoiser, learning_rate, betas=(0.5, 0.99), ema_decay=0.998)
     judge = Trainee(critics, 2e-4, betas=(0.5, 0.99))
     run = Run(checkpoint, {"denoiser": generator, "critics": judge}, budget)

@@ -5,7 +5,9 @@ The network's weights are not ours and not shipped; they are read from a safeten
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -40,8 +42,9 @@ class LpipsSqueeze:
     Its features are to be had, too: a critic that looks at them costs next to nothing more.
     """
 
-    FIRST_LAYERS = ((64, 0.8), (128, 3.6), (256, 14.0), (384, 25.0))
-    """Channels of the first layers that `features` gives, and the size of their values on photographs (root mean square)."""
+    CRITICS_LAYERS: ClassVar[Mapping[int, tuple[int, float]]] = {1: (128, 3.6), 2: (256, 14.0), 3: (384, 25.0)}
+    """Layers of `features` that critics look at: channels, and the size of their values on photographs (root mean square).
+    The first layer is left out: its critic alone took a quarter of a training step, and edges are all that it sees."""
 
     def __init__(self, path: Path, device: torch.device) -> None:
         """Read the network's weights.
