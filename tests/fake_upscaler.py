@@ -28,6 +28,7 @@ class FakeUpscaler:
     """The settings of each `upscale` and `plan`."""
 
     model_name, device, dtype = "fake", "cpu", "fp32"
+    compute = "elsewhere"  # so that no pictures share batches
     ladder = GroupLadder((Group(0.05, 1), Group(0.2, 2)), (0.5,))
 
     def __init__(self) -> None:
@@ -42,6 +43,9 @@ class FakeUpscaler:
     def sampling(self, settings: UpscaleSettings) -> Preset:
         fidelity = 0.25 if settings.fidelity is None else settings.fidelity
         return Preset(self.ladder.select(settings.groups, settings.steps), fidelity)
+
+    def batch_size(self, settings: UpscaleSettings) -> int:
+        return 32
 
     def plan(self, width: int, height: int, settings: UpscaleSettings) -> UpscalePlan:
         self.asked.append(settings)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from patchscaler_cli.engines.devices import run_devices
@@ -16,6 +17,7 @@ from patchscaler_cli.engines.inputs import Work
 from patchscaler_cli.engines.local import run_local
 from patchscaler_cli.engines.orders import Orders
 from patchscaler_cli.errors import PatchScalerError
+from patchscaler_cli.pipeline.device import choose_dtype
 from patchscaler_cli.pipeline.settings import NoProgress, Progress, UpscaleSettings
 from patchscaler_cli.pipeline.upscaler import Upscaler
 from tests.fake_upscaler import FakeUpscaler, RunCli
@@ -157,3 +159,25 @@ def test_lists_that_make_no_sense_are_refused(run_cli: RunCli, tmp_path: Path, w
     refused = run_cli(words[0], one.source, *words[1:])
     assert refused.exit_code == 2
     assert sentence in " ".join(refused.stderr.split())
+
+
+# ---- which arithmetic -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("amx", "bf16", "maker", "dtype"),
+    [
+        (True, True, "Intel Xeon", "bf16"),
+        (False, True, "AMD Ryzen", "bf16"),
+        (False, True, "Intel Xeon", "fp32"),
+        (False, False, "AMD Ryzen", "fp32"),
+    ],
+)
+def test_a_cpu_takes_bf16_by_itself_only_where_it_is_the_faster(
+    monkeypatch: pytest.MonkeyPatch, amx: bool, bf16: bool, maker: str, dtype: str
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: bf16)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"cpu_name": maker}, raising=False)
+    assert choose_dtype("auto", torch.device("cpu")) == (dtype, None)
+    assert choose_dtype("bf16", torch.device("cpu"))[0] == ("bf16" if bf16 else "fp32")

@@ -18,7 +18,7 @@ from torch import Tensor
 from patchscaler_cli.errors import PatchScalerError
 from patchscaler_cli.models.coarse import CoarseModel
 from patchscaler_cli.models.patch_dit import PatchDiT
-from patchscaler_cli.pipeline import limits, precision
+from patchscaler_cli.pipeline import diffusion_stage, limits, precision, shared_batches
 from patchscaler_cli.pipeline.denoising import CarefulDenoiser
 from patchscaler_cli.pipeline.limits import Limits, is_out_of_memory, usual_batch
 from patchscaler_cli.pipeline.settings import UpscaleSettings
@@ -226,15 +226,10 @@ def test_the_picture_does_not_depend_on_when_results_are_fetched(
 
         type = "other"
 
-    from patchscaler_cli.pipeline import diffusion_stage
+    plain = shared_batches.sample_shares
 
-    plain = diffusion_stage.DiffusionStage._sample
+    def sample(*shares: Any, **words: Any) -> list[int]:
+        return plain(*shares, **(words | {"device": Renamed()}))
 
-    def sample(self: Any, *arguments: Any) -> None:
-        self.device, device = Renamed(), self.device
-        monkeypatch.setattr(diffusion_stage, "send", lambda array, _: torch.from_numpy(array))
-        plain(self, *arguments)
-        self.device = device
-
-    monkeypatch.setattr(diffusion_stage.DiffusionStage, "_sample", sample)
+    monkeypatch.setattr(diffusion_stage, "sample_shares", sample)
     assert np.array_equal(upscaler.upscale(picture, UpscaleSettings(batch_size=4)).pixels, usual.pixels)

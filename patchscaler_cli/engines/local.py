@@ -11,24 +11,25 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from patchscaler_cli import __version__
 from patchscaler_cli.engines.inputs import Work
 from patchscaler_cli.engines.orders import Machine, Orders, Outcome
-from patchscaler_cli.errors import PatchScalerError, UsageError
+from patchscaler_cli.engines.reading import Read, ReadAhead
+from patchscaler_cli.errors import PatchScalerError
 from patchscaler_cli.images.options import WriteOptions
 from patchscaler_cli.pipeline.settings import DEFAULT_PRESET, Progress, UpscaleSettings
 
 if TYPE_CHECKING:
-    from patchscaler_cli.images.animation import Animation
     from patchscaler_cli.images.picture import Picture
+    from patchscaler_cli.pipeline.result import UpscaleResult
     from patchscaler_cli.pipeline.upscaler import Upscaler
 
-READ_AHEAD = 2
-"""Pictures that are decoded before the network asks for them."""
+SHARED_BATCHES = 4
+"""Small pictures are upscaled together until their patches fill so many batches."""
 
 WRITE_BEHIND = 2
 """Pictures that may wait to be encoded; then the network waits."""
@@ -56,30 +57,32 @@ def run_local(
     """
     if not orders.dry_run:
         clear_outputs_litter(work, orders)
-    yield from run_pictures(iter(work), orders, load, progress)
+    yield from run_pictures(iter(work), orders, load, progress, share=len(work) > 1)
 
 
 def run_pictures(
-    work: Iterator[Work], orders: Orders, load: Callable[[], Upscaler], progress: Progress
+    work: Iterator[Work], orders: Orders, load: Callable[[], Upscaler], progress: Progress, share: bool = False
 ) -> Iterator[Outcome]:
-    """As `run_local`, for pictures that are asked for one by one, somewhat ahead of the network."""
+    """As `run_local`, for pictures that are asked for one by one, somewhat ahead of the network.
+
+    With `share`, small ones that follow each other are asked for, and upscaled, together.
+    """
     upscaler: Upscaler | None = None
-    reading, writing = deque[Future[_Read]](), deque[tuple[Future[Outcome], int]]()
+    writing = deque[tuple[Future[Outcome], int]]()
     reader, writer = ThreadPoolExecutor(1, "reader"), ThreadPoolExecutor(1, "writer")
+    pictures = ReadAhead(work, orders, reader)
     try:
-        while True:
-            while len(reading) < READ_AHEAD and (one := next(work, None)) is not None:
-                reading.append(reader.submit(_read, one, orders))
-            if not reading:
-                break
-            read = reading.popleft().result()
-            if read.picture is None:
-                writing.append((_finished(read.outcome), 0))
+        while (one := pictures.take()) is not None:
+            if one.picture is None:
+                writing.append((_finished(one.outcome), 0))
             else:
                 upscaler = upscaler or load()
-                future = _upscale(read.outcome, read.picture, upscaler, orders, writer, progress)
-                writing.append((future, math.prod(read.outcome.new_size or ())))
-            del read  # and the picture with it, while the next one is waited for
+                together = [one, *_company(one, pictures, upscaler, orders)] if share else [one]
+                futures = _upscale_together(together, upscaler, orders, writer, progress)
+                sizes = [math.prod(each.outcome.new_size or ()) for each in together]
+                writing.extend(zip(futures, sizes, strict=True))
+                del together
+            del one  # and the picture with it, while the next one is waited for
             while writing and (
                 len(writing) > WRITE_BEHIND or writing[0][0].done() or _pixels(writing) > WAITING_PIXELS
             ):
@@ -89,6 +92,35 @@ def run_pictures(
     finally:
         reader.shutdown(cancel_futures=True)
         writer.shutdown(cancel_futures=True)
+
+
+def _company(first: Read, pictures: ReadAhead, upscaler: Upscaler, orders: Orders) -> list[Read]:
+    """Pictures that come right after `first` and share its batches: none, unless all of them are small."""
+    company: list[Read] = []
+    patches, enough = _patches(first, upscaler, orders), SHARED_BATCHES * upscaler.batch_size(orders.settings)
+    while 0 < patches < enough:
+        following = pictures.peek()
+        more = _patches(following, upscaler, orders) if following is not None else 0
+        if not more:
+            break
+        taken = pictures.take()
+        assert taken is not None
+        company.append(taken)
+        patches += more
+    return company
+
+
+def _patches(read: Read, upscaler: Upscaler, orders: Orders) -> int:
+    """How many patches a picture can give to common batches."""
+    from patchscaler_cli.images.picture import Picture
+    from patchscaler_cli.pipeline.together import patches_to_share
+
+    if orders.dry_run or not isinstance(read.picture, Picture):
+        return 0
+    try:
+        return patches_to_share(upscaler, read.picture.width, read.picture.height, orders.settings)
+    except PatchScalerError:  # it is refused when its turn comes
+        return 0
 
 
 def clear_outputs_litter(work: tuple[Work, ...], orders: Orders) -> None:
@@ -102,12 +134,6 @@ def clear_outputs_litter(work: tuple[Work, ...], orders: Orders) -> None:
         clear_litter(Path(folder))
 
 
-@dataclass(frozen=True)
-class _Read:
-    outcome: Outcome
-    picture: Picture | Animation | None = None
-
-
 def _pixels(writing: Iterable[tuple[Future[Outcome], int]]) -> int:
     return sum(pixels for _, pixels in writing)
 
@@ -118,64 +144,36 @@ def _finished(outcome: Outcome) -> Future[Outcome]:
     return future
 
 
-def _read(work: Work, orders: Orders) -> _Read:
-    """Decode a picture and refuse what can be refused before the work."""
-    from patchscaler_cli.images.animation import Animation, read_picture_or_animation
-    from patchscaler_cli.images.writing import check_output
+def _upscale_together(
+    together: list[Read], upscaler: Upscaler, orders: Orders, writer: ThreadPoolExecutor, progress: Progress
+) -> list[Future[Outcome]]:
+    """Run the network here and now, and leave the writing to the writer. Where that fails, each picture is tried alone."""
+    from patchscaler_cli.images.picture import Picture
+    from patchscaler_cli.pipeline.together import upscale_together
 
-    begin, outcome = time.perf_counter(), Outcome(work)
-    try:
-        if orders.skip_existing and os.path.lexists(work.target):
-            return _Read(replace(outcome, skipped=True))
-        picture = read_picture_or_animation(work.source, first_frame=orders.first_frame, wraps=orders.settings.wrap)
-        frames = len(picture.timing.durations) if isinstance(picture, Animation) else 1
-        size, animated = (picture.width, picture.height), frames > 1
-        outcome = replace(outcome, size=size, new_size=orders.settings.output_size(*size), frames=frames)
-        assert outcome.new_size is not None
-        if orders.make_folders and not orders.dry_run:
-            work.target.parent.mkdir(parents=True, exist_ok=True)
-        if not (orders.make_folders and orders.dry_run):
-            width, height = outcome.new_size
-            check_output(
-                work.target, source=work.source, width=width, height=height, overwrite=orders.overwrite,
-                options=orders.write, mode=picture.mode, animated=animated,
-            )  # fmt: skip
-        if orders.confidence is not None:
-            beside = orders.confidence(work)
-            if os.path.realpath(beside) == os.path.realpath(work.target):
-                raise UsageError(
-                    f"--save-confidence and the output are the same file {beside}; give them different names."
-                )
-            if orders.make_folders and not orders.dry_run:
-                beside.parent.mkdir(parents=True, exist_ok=True)
-            check_output(
-                beside, source=work.source, width=size[0], height=size[1], animated=animated,
-                overwrite=orders.overwrite or orders.skip_existing,  # left by a run that was killed before its picture
-            )  # fmt: skip
-    except OSError as error:
-        return _Read(
-            replace(outcome, error=PatchScalerError(f"{work.target.parent} cannot be made ({error.strerror})."))
-        )
-    except Exception as error:
-        return _Read(replace(outcome, error=error))
-    warnings, seconds = tuple(picture.warnings), {"read": time.perf_counter() - begin}
-    return _Read(replace(outcome, warnings=warnings, seconds=seconds), picture)
+    machine = Machine(upscaler.model_name, upscaler.device, upscaler.dtype)
+    together = [replace(one, outcome=replace(one.outcome, machine=machine)) for one in together]
+    pictures = [one.picture for one in together if isinstance(one.picture, Picture)]
+    if len(together) > 1:
+        try:
+            results = upscale_together(upscaler, [picture.pixels for picture in pictures], orders.settings, progress)
+        except Exception:  # of one of them, which will tell
+            pass
+        else:
+            done = zip(together, pictures, results, strict=True)
+            return [_to_write(one.outcome, picture, result, upscaler, orders, writer) for one, picture, result in done]
+    return [_upscale(one, upscaler, orders, writer, progress) for one in together]
 
 
 def _upscale(
-    outcome: Outcome,
-    picture: Picture | Animation,
-    upscaler: Upscaler,
-    orders: Orders,
-    writer: ThreadPoolExecutor,
-    progress: Progress,
+    read: Read, upscaler: Upscaler, orders: Orders, writer: ThreadPoolExecutor, progress: Progress
 ) -> Future[Outcome]:
-    """Run the network here and now, and leave the writing to the writer."""
+    """Run the network on one picture."""
     from patchscaler_cli.engines.animations import upscale_animation
     from patchscaler_cli.images.picture import Picture
 
-    machine = Machine(upscaler.model_name, upscaler.device, upscaler.dtype)
-    outcome = replace(outcome, machine=machine)
+    outcome, picture = read.outcome, read.picture
+    assert picture is not None
     try:
         if orders.dry_run:
             plan = upscaler.plan(picture.width, picture.height, orders.settings)
@@ -186,6 +184,18 @@ def _upscale(
         result = upscaler.upscale(picture.pixels, orders.settings, keep_coarse=False, progress=progress)
     except Exception as error:
         return _finished(replace(outcome, error=error))
+    return _to_write(outcome, picture, result, upscaler, orders, writer)
+
+
+def _to_write(
+    outcome: Outcome,
+    picture: Picture,
+    result: UpscaleResult,
+    upscaler: Upscaler,
+    orders: Orders,
+    writer: ThreadPoolExecutor,
+) -> Future[Outcome]:
+    """Leave a picture to the writer."""
     options = replace(orders.write, provenance=provenance(upscaler, orders.settings, outcome))
     return writer.submit(_write, replace(outcome, result=result), picture, options, orders.confidence)
 

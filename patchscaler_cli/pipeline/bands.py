@@ -7,7 +7,7 @@ the settings alone, so sections of a picture that are computed apart give the sa
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,7 +17,7 @@ import torch
 from patchscaler_cli.models.patchscaler import PatchScalerModel
 from patchscaler_cli.pipeline.coarse_stage import CoarseStage, rows_of_tiles, tile_count
 from patchscaler_cli.pipeline.colour import REACH
-from patchscaler_cli.pipeline.diffusion_stage import DiffusionStage
+from patchscaler_cli.pipeline.diffusion_stage import DiffusionStage, Part, refine_together
 from patchscaler_cli.pipeline.limits import Limits, usual_batch
 from patchscaler_cli.pipeline.pixels import AnyArray
 from patchscaler_cli.pipeline.settings import Progress, UpscaleSettings
@@ -95,8 +95,12 @@ def whole_picture(model: PatchScalerModel, picture: AnyArray, wrap: bool, seed: 
     """All patches of an LR picture [h, w, 3]: uint8, uint16, or float32 in 0..1."""
     grid = patch_grid(model, picture.shape[0], picture.shape[1], wrap)
     config = model.config.coarse
-    per_band = max(1, BAND_PIXELS // (grid.extent[1] * (grid.size - grid.overlap) * config.scale**2))
-    return Section(grid, per_band, config.halo, seed, 0, grid.rows, picture)
+    return Section(grid, rows_per_band(grid, config.scale), config.halo, seed, 0, grid.rows, picture)
+
+
+def rows_per_band(grid: PatchGrid, scale: int) -> int:
+    """How many rows of a picture's patches make a band."""
+    return max(1, BAND_PIXELS // (grid.extent[1] * (grid.size - grid.overlap) * scale**2))
 
 
 def cut(whole: Section, tile: int, workers: int) -> Iterator[Section]:
@@ -123,6 +127,71 @@ def cut(whole: Section, tile: int, workers: int) -> Iterator[Section]:
         yield replace(whole, first=first, last=last, pixels=whole.pixels[begin:end], top=begin)
 
 
+class BandMaker:
+    """Makes the bands of one section, from the top down."""
+
+    def __init__(
+        self,
+        model: PatchScalerModel,
+        device: torch.device,
+        section: Section,
+        settings: UpscaleSettings,
+        ladder: GroupLadder,
+        progress: Progress,
+        clock: StageClock,
+        limits: Limits,
+    ) -> None:
+        """Prepare; nothing is computed yet. `progress` is told of what advances, not of what begins (see `work`)."""
+        self._section, self._coarse_only, self._ladder = section, settings.coarse_only, ladder
+        self._clock, self._limits, self._scale = clock, limits, model.config.coarse.scale
+        begin, end = section.grid.reach(section.first, section.last)
+        self.work = {"coarse": tile_count(section.grid.extent, settings.tile, begin, end)}
+        if not settings.coarse_only:
+            self.work["diffuse"] = (section.last - section.first) * section.grid.columns
+        self._coarse = CoarseStage(
+            model.coarse, section.pixels, section.grid, settings.tile, device, limits,
+            lambda n: progress.advance("coarse", n), first_row=begin, picture_top=section.top,
+        )  # fmt: skip
+        self._diffusion = DiffusionStage(
+            model, device, self._coarse.rows, section.grid, ladder,
+            seed=section.seed, batch_size=settings.batch_size or usual_batch(device, model.config.patch_dit),
+            texture=settings.texture, clock=clock, limits=limits,
+            advance=lambda n: progress.advance("diffuse", n),
+        )  # fmt: skip
+
+    def patch_groups(self, first: int, last: int) -> npt.NDArray[np.int64]:
+        """Make the coarse image under rows `first` to `last` of the patches and tell their groups [n, columns]."""
+        grid, (top, bottom) = self._section.grid, self._section.grid.reach(first, last)
+        with self._clock.stage("coarse"):
+            self._coarse.finish(bottom)
+        with self._clock.stage("group"):
+            confidence = self._coarse.confidence[top:bottom]
+            return self._ladder.assign(quantify(confidence, grid.tops[first:last] - top, grid.lefts, grid.size))
+
+    def part(self, first: int, patch_groups: npt.NDArray[np.int64]) -> Part:
+        """What `refine_together` takes to refine these patches."""
+        return self._diffusion, first, patch_groups
+
+    def band(self, first: int, patch_groups: npt.NDArray[np.int64], refined: tuple[Rows, int] | None) -> Band:
+        """The band of these patches, given what `refine_together` made of them; the coarse image above the next is let go."""
+        grid, coarse, last = self._section.grid, self._coarse, first + len(patch_groups)
+        top, bottom = grid.reach(first, last)
+        rows = coarse.rows.view(top * self._scale, bottom * self._scale).copy()
+        if last < grid.rows:
+            coarse.rows.drop(int(grid.tops[last]) * self._scale)
+        residual, evaluations = refined or (None, 0)
+        warnings = self._limits.take_warnings()
+        return Band(first, patch_groups, coarse.confidence[top:bottom], rows, residual, evaluations, warnings)
+
+    def next_band(self, first: int, last: int) -> Band:
+        """The band of rows `first` to `last` of the patches."""
+        patch_groups, refined = self.patch_groups(first, last), None
+        if not self._coarse_only:
+            with self._clock.stage("diffuse"):
+                (refined,) = refine_together([self.part(first, patch_groups)])
+        return self.band(first, patch_groups, refined)
+
+
 def make_bands(
     model: PatchScalerModel,
     device: torch.device,
@@ -134,41 +203,31 @@ def make_bands(
     limits: Limits,
 ) -> Iterator[Band]:
     """Compute a section's bands from the top down, one whenever it is asked for."""
-    grid, scale = section.grid, model.config.coarse.scale
-    begin, end = grid.reach(section.first, section.last)
-    coarse = CoarseStage(
-        model.coarse, section.pixels, grid, settings.tile, device, limits, lambda n: progress.advance("coarse", n),
-        first_row=begin, picture_top=section.top,
-    )  # fmt: skip
-    diffusion = DiffusionStage(
-        model, device, coarse.rows, grid, ladder,
-        seed=section.seed, batch_size=settings.batch_size or usual_batch(device, model.config.patch_dit),
-        texture=settings.texture, clock=clock, limits=limits,
-        advance=lambda n: progress.advance("diffuse", n),
-    )  # fmt: skip
-    progress.begin("coarse", tile_count(grid.extent, settings.tile, begin, end))
-    if not settings.coarse_only:
-        progress.begin("diffuse", (section.last - section.first) * grid.columns)
-
-    def band(first: int, last: int) -> Band:
-        top, bottom = grid.reach(first, last)
-        with clock.stage("coarse"):
-            coarse.finish(bottom)
-        with clock.stage("group"):
-            confidence, tops = coarse.confidence[top:bottom], grid.tops[first:last]
-            patch_groups = ladder.assign(quantify(confidence, tops - top, grid.lefts, grid.size))
-        residual, before = None, diffusion.network_evaluations
-        if not settings.coarse_only:
-            with clock.stage("diffuse"):
-                residual = diffusion.refine(first, patch_groups)
-        rows = coarse.rows.view(top * scale, bottom * scale).copy()
-        if last < grid.rows:
-            coarse.rows.drop(int(grid.tops[last]) * scale)
-        evaluations = diffusion.network_evaluations - before
-        return Band(first, patch_groups, confidence, rows, residual, evaluations, limits.take_warnings())
-
+    maker = BandMaker(model, device, section, settings, ladder, progress, clock, limits)
+    for stage, units in maker.work.items():
+        progress.begin(stage, units)
     for first in range(section.first, section.last, section.per_band):
-        yield band(first, min(first + section.per_band, section.last))  # of which nothing is kept here
+        yield maker.next_band(first, min(first + section.per_band, section.last))  # of which nothing is kept here
+
+
+def make_bands_together(
+    model: PatchScalerModel,
+    device: torch.device,
+    sections: Sequence[Section],
+    settings: UpscaleSettings,
+    ladder: GroupLadder,
+    progress: Progress,
+    clock: StageClock,
+    limits: Limits,
+) -> list[Band]:
+    """Compute several small pictures, each of which is one band, and let their patches share batches."""
+    makers = [BandMaker(model, device, one, settings, ladder, progress, clock, limits) for one in sections]
+    for stage in makers[0].work:
+        progress.begin(stage, sum(maker.work[stage] for maker in makers))
+    groups = [maker.patch_groups(one.first, one.last) for maker, one in zip(makers, sections, strict=True)]
+    with clock.stage("diffuse"):
+        refined = refine_together([maker.part(0, each) for maker, each in zip(makers, groups, strict=True)])
+    return [maker.band(0, each, made) for maker, each, made in zip(makers, groups, refined, strict=True)]
 
 
 def patch_grid(model: PatchScalerModel, height: int, width: int, wrap: bool = False) -> PatchGrid:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from patchscaler_cli.models.patch_dit import PatchDiT
 from patchscaler_cli.models.patchscaler import PatchScalerModel
 from patchscaler_cli.models.placement import send
-from patchscaler_cli.pipeline.denoising import CarefulDenoiser
 from patchscaler_cli.pipeline.limits import Limits
-from patchscaler_cli.pipeline.precision import widened
+from patchscaler_cli.pipeline.shared_batches import Share, sample_shares
 from patchscaler_cli.pipeline.stage_clock import StageClock
-from patchscaler_cli.sampling.grouped import PatchInputs, sample_groups
+from patchscaler_cli.sampling.grouped import PatchInputs
 from patchscaler_cli.sampling.groups import GroupLadder
 from patchscaler_cli.tiling.blending import add_patch, windows
 from patchscaler_cli.tiling.grid import PatchGrid
@@ -25,11 +24,7 @@ from patchscaler_cli.tiling.rows import Rows, RowWindow
 
 
 class DiffusionStage:
-    """Refines the patches of one coarse image, some rows of patches at a time.
-
-    Attributes:
-        network_evaluations: how many times a patch went through the Patch-DiT so far.
-    """
+    """Refines the patches of one coarse image, some rows of patches at a time."""
 
     def __init__(
         self,
@@ -67,9 +62,7 @@ class DiffusionStage:
         self._row_windows = windows(grid.tops * self.scale, self.size, overlap)
         self._column_windows = windows(grid.lefts * self.scale, self.size, overlap)
         self._period = (grid.height * self.scale, grid.width * self.scale) if grid.wraps else None
-        self.network_evaluations = 0
 
-    @torch.inference_mode()
     def refine(self, first: int, patch_groups: npt.NDArray[np.int64]) -> Rows:
         """Sample rows of patches.
 
@@ -81,6 +74,10 @@ class DiffusionStage:
             The blended residual x_0 - y_0 of these patches [3, n, 4 * extent width], in the rows that they reach (see
             `PatchGrid.reach`, n is four times as many); zero where patches keep the coarse image.
         """
+        return refine_together([(self, first, patch_groups)])[0][0]
+
+    def share(self, first: int, patch_groups: npt.NDArray[np.int64]) -> tuple[Share, Rows]:
+        """Rows of patches as a share of batches, and where their blended residual comes to lie; arguments as `refine`."""
         steps = np.array([group.steps for group in self.ladder.groups])
         self.advance(int((steps[patch_groups] == 0).sum()))  # those never come up in the loop
         top, bottom = (row * self.scale for row in self.grid.reach(first, first + len(patch_groups)))
@@ -88,70 +85,38 @@ class DiffusionStage:
         rows.extend(bottom - top)[:] = 0
         offset = first * self.grid.columns  # patches are numbered row by row over the whole grid
         patches = np.arange(patch_groups.size) + offset
-        self._sample(self.model.patch_dit, patches, patch_groups.ravel(), rows)
-        return rows.view(top, bottom)
-
-    def _sample(
-        self, network: PatchDiT, patches: npt.NDArray[np.int64], groups: npt.NDArray[np.int64], rows: RowWindow
-    ) -> None:
-        """Sample patches, by their numbers, as their groups say, and add them to `rows`; what overflows again in fp32."""
-        finished: list[tuple[npt.NDArray[np.int64], Tensor]] = []
-        overflowed: list[npt.NDArray[np.int64]] = []
-
-        def settle(places: npt.NDArray[np.int64], residual: Tensor) -> None:
-            refined = residual.cpu().numpy()
-            sound = np.isfinite(refined).all((1, 2, 3))
-            if not sound.all():
-                overflowed.append(places[~sound])
-                places, refined = places[sound], refined[sound]
-            self._blend(patches[places], refined, rows)
-
-        def emit(places: npt.NDArray[np.int64], residual: Tensor) -> None:
-            if self.device.type == "cpu":
-                settle(places, residual)
-            else:  # to wait for these now would let the device run dry
-                finished.append((places, residual))
-
-        self.network_evaluations += sample_groups(
-            CarefulDenoiser(network, self.limits),
-            lambda places: self.load(patches[places]),
-            emit,
-            groups,
-            self.ladder,
-            min(self.batch_size, self.limits.batch or self.batch_size),
-        )
-        for places, residual in finished:
-            settle(places, residual)
-        if overflowed:
-            again = np.concatenate(overflowed)
-            wide = widened(network)
-            self.limits.warn(f"Half precision overflowed in {len(again)} patches; they were computed again in fp32.")
-            self._sample(wide, patches[again], groups[again], rows)
+        blend = partial(self._blend, rows)
+        return Share(patches, patch_groups.ravel(), self.pixels, blend, self.advance), rows.view(top, bottom)
 
     def _corners(self, patches: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """First HR row and column of patches in the extent, by their numbers."""
         rows, columns = np.divmod(patches, self.grid.columns)
         return self.grid.tops[rows] * self.scale, self.grid.lefts[columns] * self.scale
 
-    def load(self, patches: npt.NDArray[np.int64]) -> PatchInputs:
-        """Coarse pixels, noise and texture prompt of patches, by their numbers row by row over the grid."""
+    def pixels(self, patches: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Coarse pixels and noise [B, 3, S, S] of patches, by their numbers row by row over the grid."""
         tops, lefts = self._corners(patches)
         cut = [
             self.coarse.view(int(top), int(top) + self.size)[:, :, left : left + self.size]
             for top, left in zip(tops, lefts, strict=True)
         ]
-        coarse = send(np.stack(cut), self.device)
         where = send(np.stack((tops, lefts)), self.device)
         top, left = (place * self.scale for place in self.grid.origin)
         noise = position_noise(self.seed, where[0] - top, where[1] - left, self.size, self._period)
-        return PatchInputs(coarse, noise, self._prompt(coarse) if self.texture else None)
+        return send(np.stack(cut), self.device), noise
 
-    def _prompt(self, coarse: Tensor) -> Tensor:
+    def prompt(self, coarse: Tensor) -> Tensor:
+        """Texture prompt tokens [B, M, P] of coarse patches [B, 3, S, S]."""
         with self.clock.stage("retrieve"):
             values, similarities = self.model.memory.retrieve(self.model.classifier(coarse))
             return self.model.encoder.prompt(values, similarities)
 
-    def _blend(self, patches: npt.NDArray[np.int64], refined: npt.NDArray[np.float32], rows: RowWindow) -> None:
+    def load(self, patches: npt.NDArray[np.int64]) -> PatchInputs:
+        """All that sampling needs of patches, by their numbers."""
+        coarse, noise = self.pixels(patches)
+        return PatchInputs(coarse, noise, self.prompt(coarse) if self.texture else None)
+
+    def _blend(self, rows: RowWindow, patches: npt.NDArray[np.int64], refined: npt.NDArray[np.float32]) -> None:
         """Add residuals [n, 3, S, S] to the rows where they belong."""
         with self.clock.stage("blend"):
             tops, lefts = self._corners(patches)
@@ -159,4 +124,26 @@ class DiffusionStage:
                 row, column = divmod(int(patch), self.grid.columns)
                 target = rows.view(int(top), int(top) + self.size)[:, :, left : left + self.size]
                 add_patch(target, pixels, self._row_windows[row], self._column_windows[column])
-        self.advance(len(patches))
+
+
+Part = tuple[DiffusionStage, int, npt.NDArray[np.int64]]
+
+
+@torch.inference_mode()
+def refine_together(parts: Sequence[Part]) -> list[tuple[Rows, int]]:
+    """Sample rows of patches of several pictures in common batches.
+
+    Args:
+        parts: a picture's stage, its first row of patches and their groups, as `DiffusionStage.refine` takes them. The
+            stages are alike but for the picture.
+
+    Returns:
+        What `DiffusionStage.refine` gives for each alone, and how many times its patches went through the network.
+    """
+    stage = parts[0][0]
+    shares = [one.share(first, patch_groups) for one, first, patch_groups in parts]
+    evaluations = sample_shares(
+        [share for share, _ in shares], stage.model.patch_dit, stage.ladder, stage.prompt if stage.texture else None,
+        batch_size=stage.batch_size, device=stage.device, limits=stage.limits,
+    )  # fmt: skip
+    return [(rows, count) for (_, rows), count in zip(shares, evaluations, strict=True)]

@@ -105,6 +105,13 @@ class UpscaleSettings:
         return out_width, out_height
 
 
+def pass_sizes(height: int, width: int, out_height: int, out_width: int) -> list[tuple[int, int]]:
+    """Height and width after each pass of the x4 network: one pass up to a factor of 4, two above."""
+    if out_height <= 4 * height and out_width <= 4 * width:
+        return [(out_height, out_width)]
+    return [(4 * height, 4 * width), (out_height, out_width)]
+
+
 def check_device_name(name: str) -> None:
     """Refuse what names no device; whether the machine has it is found out where it is used.
 

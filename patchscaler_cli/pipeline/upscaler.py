@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,15 @@ from patchscaler_cli.models.patchscaler import PatchScalerModel
 from patchscaler_cli.models.placement import place
 from patchscaler_cli.models.texture import TextureMemory
 from patchscaler_cli.models.weights_file import load_weights
-from patchscaler_cli.pipeline.bands import BAND_PIXELS, Band, Section, make_bands, patch_grid, whole_picture
+from patchscaler_cli.pipeline.bands import (
+    BAND_PIXELS,
+    Band,
+    Section,
+    make_bands,
+    make_bands_together,
+    patch_grid,
+    whole_picture,
+)
 from patchscaler_cli.pipeline.canvas import MAPPED_BYTES, Canvas, canvas_bytes, check_room
 from patchscaler_cli.pipeline.coarse_stage import largest_tile, tile_count
 from patchscaler_cli.pipeline.colour import REACH
@@ -25,7 +33,7 @@ from patchscaler_cli.pipeline.network_pass import NetworkPass
 from patchscaler_cli.pipeline.pixels import AnyArray, as_array
 from patchscaler_cli.pipeline.precision import trusted_dtype
 from patchscaler_cli.pipeline.result import GroupReport, UpscalePlan, UpscaleResult
-from patchscaler_cli.pipeline.settings import DEFAULT_PRESET, NoProgress, Progress, UpscaleSettings
+from patchscaler_cli.pipeline.settings import DEFAULT_PRESET, NoProgress, Progress, UpscaleSettings, pass_sizes
 from patchscaler_cli.pipeline.stage_clock import StageClock
 from patchscaler_cli.sampling.groups import GroupLadder, Preset, read_presets
 from patchscaler_cli.store.finding import find_weights, refuse_both
@@ -161,7 +169,7 @@ class Upscaler:
         out_width, out_height = settings.output_size(width, height)
         ladder = self.sampling(settings).ladder
         config, tiles, patches = self._model.config.coarse, 0, 0
-        sizes = _sizes(height, width, out_height, out_width)
+        sizes = pass_sizes(height, width, out_height, out_width)
         canvases = [canvas_bytes(*each) for each in _canvases(sizes, np.dtype(np.uint8))]
         check_room(canvases)
         for rows, columns in [(height, width), *sizes[:-1]]:
@@ -173,8 +181,7 @@ class Upscaler:
         tile = (min(side, max(width, height)) + 2 * config.halo) ** 2 * config.channels * 4 * 4
         extent_rows = min(grid.extent[0], side + 2 * grid.size + 2 * REACH)
         band = (4 * BAND_PIXELS + extent_rows * config.scale * grid.extent[1] * config.scale) * 3 * 4
-        batch_size = settings.batch_size or usual_batch(self._device, self._model.config.patch_dit)
-        batch = 0 if settings.coarse_only else min(batch_size, patches) * PATCH_BYTES
+        batch = 0 if settings.coarse_only else min(self.batch_size(settings), patches) * PATCH_BYTES
         memory = LIBRARY_BYTES + kept + max(band + max(tile, batch), out_width * out_height * WRITING_BYTES)
         evaluations = 0 if settings.coarse_only else patches * ladder.groups[-1].steps
         return UpscalePlan(out_width, out_height, len(sizes), tiles, patches, evaluations, memory)
@@ -186,6 +193,17 @@ class Upscaler:
         ladder = self.sampling(settings).ladder
         return make_bands(self._model, self._device, section, settings, ladder, progress, clock, self._limits)
 
+    def bands_together(
+        self, sections: Sequence[Section], settings: UpscaleSettings, progress: Progress, clock: StageClock
+    ) -> list[Band]:
+        """What the networks make of small pictures, whose patches share batches; each must be one band."""
+        ladder = self.sampling(settings).ladder
+        return make_bands_together(self._model, self._device, sections, settings, ladder, progress, clock, self._limits)
+
+    def batch_size(self, settings: UpscaleSettings) -> int:
+        """Patches that go through the network together."""
+        return settings.batch_size or usual_batch(self._device, self._model.config.patch_dit)
+
     def upscale(
         self,
         image: Image | AnyArray,
@@ -194,6 +212,7 @@ class Upscaler:
         keep_coarse: bool = True,
         progress: Progress | None = None,
         clock: StageClock | None = None,
+        compute: Compute | None = None,
     ) -> UpscaleResult:
         """Upscale one picture. Its rows stream through: memory holds the input, the output and a band of rows.
 
@@ -203,6 +222,7 @@ class Upscaler:
             keep_coarse: give the coarse image too; without it a large picture takes half the memory.
             progress: told how far the work is.
             clock: measures the stages; None for wall-clock seconds. What it has spent becomes the result's `seconds`.
+            compute: who computes the bands, if it is neither `self.compute` nor this process.
 
         Returns:
             The picture in the depth that came in, with how it came about. It depends on the image, the settings other
@@ -219,17 +239,17 @@ class Upscaler:
         out_width, out_height = settings.output_size(width, height)
         sampling = self.sampling(settings)
         ladder, fidelity = sampling.ladder, sampling.fidelity
-        sizes, passes = _sizes(height, width, out_height, out_width), []
+        sizes, passes = pass_sizes(height, width, out_height, out_width), []
         canvases = _canvases(sizes, dtype)
         check_room(canvas_bytes(*each) for each in canvases + canvases[-1:] * keep_coarse)
-        coarse: Canvas | None = None
+        coarse, computed = None, compute or self.compute or self.bands
         for number, (size, depth) in enumerate(canvases):
             section = whole_picture(self._model, picture, settings.wrap, settings.seed + number)
             one = NetworkPass(section.grid, self._model.config.coarse.scale, fidelity, clock)
             source = (picture.shape[0] * 4, picture.shape[1] * 4)
             refined = Canvas(source, size, depth, one.margin)
             coarse = Canvas(source, size, depth, one.margin) if number == len(sizes) - 1 and keep_coarse else None
-            for strip in one.strips((self.compute or self.bands)(section, settings, progress, clock)):
+            for strip in one.strips(computed(section, settings, progress, clock)):
                 with clock.stage("resize"):
                     refined.add(strip.refined)
                     if coarse is not None:
@@ -237,13 +257,6 @@ class Upscaler:
             passes.append(one)
             picture = refined.pixels
         return _result(self, passes, ladder, picture, coarse, settings.coarse_only, clock)
-
-
-def _sizes(height: int, width: int, out_height: int, out_width: int) -> list[tuple[int, int]]:
-    """Height and width after each pass of the x4 network: one pass up to a factor of 4, two above."""
-    if out_height <= 4 * height and out_width <= 4 * width:
-        return [(out_height, out_width)]
-    return [(4 * height, 4 * width), (out_height, out_width)]
 
 
 def _canvases(sizes: list[tuple[int, int]], dtype: np.dtype[Any]) -> list[tuple[tuple[int, int], np.dtype[Any]]]:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from patchscaler_cli.errors import PatchScalerError
+from patchscaler_cli.pipeline.device import gains_from_bf16
 
 
 @dataclass(frozen=True)
@@ -219,6 +220,5 @@ def load_average(module: nn.Module, path: Path, name: str) -> nn.Module:
 
 
 def autocast(device: torch.device) -> torch.autocast:
-    """bf16 autocast where it pays: CUDA, and CPUs that compute bf16 natively; elsewhere a context that does nothing."""
-    enabled = device.type == "cuda" or (device.type == "cpu" and torch.cpu._is_avx512_bf16_supported())
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
+    """bf16 autocast where it pays; elsewhere a context that does nothing."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=gains_from_bf16(device))
