@@ -116,14 +116,13 @@ class DiffusionStage:
         coarse, noise = self.pixels(patches)
         return PatchInputs(coarse, noise, self.prompt(coarse) if self.texture else None)
 
-    def _blend(self, rows: RowWindow, patches: npt.NDArray[np.int64], refined: npt.NDArray[np.float32]) -> None:
-        """Add residuals [n, 3, S, S] to the rows where they belong."""
+    def _blend(self, rows: RowWindow, patch: int, refined: npt.NDArray[np.float32]) -> None:
+        """Add a patch's residual [3, S, S] to the rows where it belongs."""
         with self.clock.stage("blend"):
-            tops, lefts = self._corners(patches)
-            for patch, top, left, pixels in zip(patches, tops, lefts, refined, strict=True):
-                row, column = divmod(int(patch), self.grid.columns)
-                target = rows.view(int(top), int(top) + self.size)[:, :, left : left + self.size]
-                add_patch(target, pixels, self._row_windows[row], self._column_windows[column])
+            row, column = divmod(patch, self.grid.columns)
+            top, left = int(self.grid.tops[row]) * self.scale, int(self.grid.lefts[column]) * self.scale
+            target = rows.view(top, top + self.size)[:, :, left : left + self.size]
+            add_patch(target, refined, self._row_windows[row], self._column_windows[column])
 
 
 Part = tuple[DiffusionStage, int, npt.NDArray[np.int64]]

@@ -32,14 +32,14 @@ class Share:
         patches: their numbers in the picture [n], rising.
         groups: the group of each [n].
         load: gives coarse patches and noise of patches by their numbers, each [B, 3, S, S].
-        blend: takes numbers, rising, and refined residuals [B, 3, S, S] of all patches that are sampled, at the end.
+        blend: takes number and refined residual [3, S, S] of every patch that is sampled, in their order, at the end.
         advance: called with the number of patches just finished.
     """
 
     patches: Numbers
     groups: Numbers
     load: Callable[[Numbers], tuple[Tensor, Tensor]]
-    blend: Callable[[Numbers, npt.NDArray[np.float32]], None]
+    blend: Callable[[int, npt.NDArray[np.float32]], None]
     advance: Callable[[int], None]
 
 
@@ -56,7 +56,7 @@ def sample_shares(
     """Sample the patches of all shares in common batches; what overflows in half precision again in fp32.
 
     Patches never see each other and are blended in their order, so a picture is the same whichever others its batches
-    hold: to the bit where the network's arithmetic is (in bf16 on a CPU), else to rounding.
+    hold: to the bit where the network's arithmetic is (AMX's in bf16 on a CPU), else to rounding.
 
     Args:
         shares: the pictures' patches.
@@ -116,8 +116,6 @@ def sample_shares(
     if len(again):
         limits.warn(f"Half precision overflowed in {len(again)} patches; they were computed again in fp32.")
         sample(widened(network), again)
-    for owner, share in enumerate(shares):
-        own = [place for place in np.flatnonzero(owners == owner).tolist() if place in refined]
-        if own:
-            share.blend(patches[own], np.stack([refined.pop(place) for place in own]))
+    for place in sorted(refined):
+        shares[owners[place]].blend(int(patches[place]), refined.pop(place))
     return [int(count) for count in evaluations]

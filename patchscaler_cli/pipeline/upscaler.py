@@ -180,7 +180,7 @@ class Upscaler:
         side = largest_tile(settings.tile)
         tile = (min(side, max(width, height)) + 2 * config.halo) ** 2 * config.channels * 4 * 4
         extent_rows = min(grid.extent[0], side + 2 * grid.size + 2 * REACH)
-        band = (4 * BAND_PIXELS + extent_rows * config.scale * grid.extent[1] * config.scale) * 3 * 4
+        band = (6 * BAND_PIXELS + extent_rows * config.scale * grid.extent[1] * config.scale) * 3 * 4
         batch = 0 if settings.coarse_only else min(self.batch_size(settings), patches) * PATCH_BYTES
         memory = LIBRARY_BYTES + kept + max(band + max(tile, batch), out_width * out_height * WRITING_BYTES)
         evaluations = 0 if settings.coarse_only else patches * ladder.groups[-1].steps
