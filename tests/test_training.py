@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 
 from patchscaler_cli.errors import PatchScalerError
 from patchscaler_cli.pipeline.upscaler import Upscaler
+from patchscaler_cli.training.few_step import random_views
 from patchscaler_cli.training.folder import RunFolder
 from patchscaler_cli.training.run import Budget, load_checkpoint
 from tests.evaluation_samples import write_lpips
@@ -179,3 +180,12 @@ def test_a_budget_ends_at_the_first_of_steps_and_minutes() -> None:
 def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
     with pytest.raises(PatchScalerError, match=r"none\.pt: no such checkpoint"):
         load_checkpoint(tmp_path / "none.pt")
+
+
+def test_views_show_the_same_of_all_patches_within_their_range() -> None:
+    first = torch.rand(2, 3, 64, 64) * 2 - 1
+    for _ in range(20):
+        one, other = random_views(first, -first)
+        assert one.shape == (2, 3, 56, 56)
+        assert torch.equal(one, -other)
+        assert one.abs().max() <= 1

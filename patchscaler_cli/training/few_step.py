@@ -31,6 +31,7 @@ START_SIGMAS = (0.06, 0.3)
 STEP_COUNTS = (1, 2, 3, 4)
 STEP_SHARES = (0.5, 0.25, 0.05, 0.2)
 VIEW_SHIFT = 8
+VIEW_CONTRAST = (0.6, 1.0)
 
 
 @dataclass(frozen=True)
@@ -67,16 +68,21 @@ def sample_last_step(denoiser: PromptedDenoiser, coarse: Tensor, prompt: Tensor 
     return last
 
 
-def shifted_views(*patches: Tensor) -> list[Tensor]:
-    """The same part of batches [B, 3, S, S], cut up to VIEW_SHIFT pixels aside and turned at random: [B, 3, S - 8, S - 8].
+def random_views(*patches: Tensor) -> list[Tensor]:
+    """The same part of batches [B, 3, S, S], cut up to VIEW_SHIFT pixels aside, turned, with other colours and less contrast,
+    all at random but alike: [B, 3, S - 8, S - 8].
 
-    A perceptual network's strides sample always the same places of a patch and its filters know up from down; a denoiser
-    that learns against one fixed view paints what that view likes to see, not what a photograph shows.
+    A perceptual network's strides sample always the same places of a patch, and its filters know up from down and red from
+    green; a denoiser that learns against one fixed view paints what that view likes to see, not what a photograph shows
+    (Kettunen et al. 2019, "E-LPIPS").
     """
     top, left = torch.randint(VIEW_SHIFT + 1, (2,)).tolist()
     size = patches[0].shape[-1] - VIEW_SHIFT
-    turn = int(torch.randint(8, ()))
-    return [dihedral(batch[..., top : top + size, left : left + size], turn) for batch in patches]
+    turn, colours = int(torch.randint(8, ())), torch.randperm(3)
+    low, high = VIEW_CONTRAST
+    contrast = float(low + (high - low) * torch.rand(()))
+    parts = [batch[..., top : top + size, left : left + size][:, colours] * contrast for batch in patches]
+    return [dihedral(part, turn) for part in parts]
 
 
 def mean_of(scalars: list[Tensor]) -> Tensor:
@@ -118,7 +124,7 @@ def train_few_step(
         with autocast(device):
             prompt = retrieve_prompt(denoiser, classifier, textures, batch, top_k)
             refined = batch.coarse + sample_last_step(denoiser, batch.coarse, prompt, steps)
-            of_refined, *views = shifted_views(refined, batch.hr, batch.coarse)
+            of_refined, *views = random_views(refined, batch.hr, batch.coarse)
             with torch.no_grad():
                 hr_features, coarse_features = (squeeze.features(view) for view in views)
             features = squeeze.features(of_refined)
