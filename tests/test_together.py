@@ -25,24 +25,18 @@ from patchscaler_cli.pipeline.together import patches_to_share, upscale_together
 from patchscaler_cli.pipeline.upscaler import Upscaler
 from tests.small_model import CALIBRATION, small_model, small_upscaler
 
-HAS_AMX = torch.cpu._is_amx_tile_supported()
+HAS_BF16 = torch.cpu._is_avx512_bf16_supported()
 SIZES = [(30, 20), (1, 1), (17, 44), (20, 30), (64, 9), (16, 16), (40, 40)]
 
 
-@pytest.fixture(autouse=True)
-def _as_with_amx(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Share on any CPU."""
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
-
-
 def half_upscaler() -> Upscaler:
-    """In bf16, whose products are the same to the bit in batches of any size where AMX makes them."""
+    """In bf16, whose products are the same to the bit in batches of any size where the CPU computes it."""
     return Upscaler(small_model(), {"calibration": CALIBRATION}, "cpu", "bf16")
 
 
 def alike(found: npt.NDArray[Any], wanted: npt.NDArray[Any]) -> bool:
-    """Whether two pictures are the same: to the bit, or to rounding where AMX does not make the products."""
-    off = 0 if HAS_AMX else 1
+    """Whether two pictures are the same: to the bit, or to rounding where bf16 is not the CPU's own."""
+    off = 0 if HAS_BF16 else 1
     return bool((np.abs(found.astype(int) - wanted.astype(int)) <= off * (257 if found.itemsize > 1 else 1)).all())
 
 
@@ -129,11 +123,9 @@ def test_nothing_to_share_by_the_settings(upscaler: Upscaler, settings: UpscaleS
     assert patches_to_share(upscaler, 40, 40, settings) == 0
 
 
-def test_on_a_cpu_only_the_products_of_amx_are_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_shared_in_fp32_on_a_cpu() -> None:
     assert patches_to_share(half_upscaler(), 20, 20, UpscaleSettings()) == 4
     assert patches_to_share(small_upscaler(), 20, 20, UpscaleSettings()) == 0
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
-    assert patches_to_share(half_upscaler(), 20, 20, UpscaleSettings()) == 0
 
 
 # ---- in a folder ------------------------------------------------------------------------------------------------------
@@ -175,7 +167,7 @@ def test_small_pictures_of_a_folder_share_batches(tmp_path: Path, monkeypatch: p
     watched.batches.clear()
     outcomes = done(work)
     assert [outcome.work for outcome in outcomes] == list(work)
-    if HAS_AMX:
+    if HAS_BF16:
         assert [one.target.read_bytes() for one in work] == files
     assert len(watched.batches) < one_by_one / 3
     assert max(watched.batches) == CPU_BATCH
