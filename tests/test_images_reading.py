@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import struct
 from pathlib import Path
@@ -278,3 +279,10 @@ def test_pillows_own_remarks_stay_unsaid(tmp_path: Path, recwarn: pytest.Warning
     with pytest.raises(PatchScalerError):
         read_picture(path)
     assert list(recwarn) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "photo.png")
+    with pytest.raises(PatchScalerError, match=r"photo\.png is a pipe"):
+        read_picture(tmp_path / "photo.png")

@@ -39,10 +39,12 @@ def opened(path: Path) -> Iterator[BinaryIO]:
     """The file, not empty, open for reading.
 
     Raises:
-        PatchScalerError: if the file is missing, a folder, empty or may not be read.
+        PatchScalerError: if the file is missing, a folder, a pipe or device, empty or may not be read.
     """
     if os.path.isdir(path):
         raise PatchScalerError(f"{path} is a folder; give the path of one picture in it.")
+    if os.path.exists(path) and not os.path.isfile(path):  # whose end may never come
+        raise PatchScalerError(f"{path} is a pipe or a device; save the picture as a file and give that file's path.")
     try:
         with path.open("rb") as file:
             if not file.peek(1):
