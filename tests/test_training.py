@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 
 from patchscaler_cli.errors import PatchScalerError
 from patchscaler_cli.pipeline.upscaler import Upscaler
+from patchscaler_cli.training.export import details
 from patchscaler_cli.training.few_step import random_views
 from patchscaler_cli.training.folder import RunFolder
 from patchscaler_cli.training.run import Budget, load_checkpoint
@@ -145,7 +146,8 @@ def test_a_new_run_begins_from_a_weights_file(data: Path, networks: Path, tmp_pa
     from patchscaler_cli.models.weights_file import save_weights
     from tests.small_model import CALIBRATION, small_model
 
-    save_weights(tmp_path / "w.safetensors", small_model(), {"calibration": CALIBRATION})
+    past = {"commit": "0123456789ab", "training": {"coarse": {"steps": 7, "hours": 0.5, "samples": 112}}}
+    save_weights(tmp_path / "w.safetensors", small_model(), {"calibration": CALIBRATION} | past)
     folder = RunFolder(tmp_path / "run")
     words: list[Any] = ["--data", data, "--run", folder.path, "--steps", 1, "--batch-size", 2, "--threads", 1]
     begun = run_cli(
@@ -156,6 +158,8 @@ def test_a_new_run_begins_from_a_weights_file(data: Path, networks: Path, tmp_pa
     before, after = small_model().patch_dit.state_dict(), folder.load_denoiser(folder.few_step).patch_dit.state_dict()
     assert all(torch.allclose(before[name], after[name], atol=0.01) for name in before)
     assert load_checkpoint(folder.few_step)["step"] == 1
+    folder.groups.write_text("{}")
+    assert details(folder, None, 0, "cpu")["begun_from"] == past
 
 
 def test_a_phase_without_the_one_before_says_so(tmp_path: Path, data: Path, run_cli: RunCli) -> None:

@@ -103,9 +103,9 @@ def few_step(
     steps: Steps = None, minutes: Minutes = None, device: Device = "cpu", threads: Threads = 2,
     seed: Seed = 0, batch_size: BatchSize = None, init: Init = None, variants: Variants = 2,
     pixel: Annotated[float, typer.Option(help="Weight of the pixel loss.")] = 3.0,
-    perceptual: Annotated[float, typer.Option(help="Weight of the perceptual loss.")] = 0.35,
-    adversarial: Annotated[float, typer.Option(help="Weight of the adversarial loss of pixels.")] = 0.08,
-    feature_adversarial: Annotated[float, typer.Option(help="Weight of the adversarial loss of features.")] = 0.02,
+    perceptual: Annotated[float, typer.Option(help="Weight of the perceptual loss.")] = 0.5,
+    adversarial: Annotated[float, typer.Option(help="Weight of the adversarial loss of pixels.")] = 0.06,
+    feature_adversarial: Annotated[float, typer.Option(help="Weight of the adversarial loss of features.")] = 0.01,
 ) -> None:  # fmt: skip
     """Phase 4: one to four steps made good, by pixel, perceptual and adversarial losses."""
     from patchscaler_cli.training.few_step import FewStepWeights

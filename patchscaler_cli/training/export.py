@@ -82,7 +82,8 @@ def details(folder: RunFolder, sources: Path | None, seed: int, device: str) -> 
     """
     if not folder.groups.exists():
         raise PatchScalerError(f"{folder.path}: not calibrated yet; run `patchscaler train calibrate` first.")
-    return {
+    begun_from = {"begun_from": json.loads(folder.begun_from.read_text())} if folder.begun_from.exists() else {}
+    return begun_from | {
         "calibration": json.loads(folder.groups.read_text()),
         "training": training_log(folder),
         "data_licences": licence_summary(sources) if sources else {},

@@ -44,9 +44,9 @@ class FewStepWeights:
     """
 
     pixel: float = 3.0
-    perceptual: float = 0.35
-    adversarial: float = 0.08
-    feature_adversarial: float = 0.02
+    perceptual: float = 0.5
+    adversarial: float = 0.06
+    feature_adversarial: float = 0.01
     critic_warmup: int = 150
 
 

@@ -68,11 +68,20 @@ class RunFolder:
         """
         if (self.path / "config.json").exists():
             return
-        model, _ = load_weights(weights)
+        model, details = load_weights(weights)
         self.set_config(model.config)
+        past = {
+            name: details[name] for name in ("commit", "seed", "device", "training", "begun_from") if name in details
+        }
+        self.begun_from.write_text(json.dumps(past, indent=1))
         fresh_checkpoint(self.coarse, "coarse", model.coarse)
         fresh_checkpoint(self.texture, "classifier", model.classifier)
         fresh_checkpoint(self.diffusion, "denoiser", PromptedDenoiser(model.patch_dit, model.encoder))
+
+    @property
+    def begun_from(self) -> Path:
+        """How the weights were trained that the run began from; there is no such file where it began from nothing."""
+        return self.path / "begun_from.json"
 
     @property
     def coarse(self) -> Path:
