@@ -141,8 +141,8 @@ class BandMaker:
         clock: StageClock,
         limits: Limits,
     ) -> None:
-        """Prepare; nothing is computed yet. `progress` is told of what advances, not of what begins (see `work`)."""
-        self._section, self._coarse_only, self._ladder = section, settings.coarse_only, ladder
+        """Prepare; nothing is computed yet."""
+        self.section, self._progress, self._coarse_only, self._ladder = section, progress, settings.coarse_only, ladder
         self._clock, self._limits, self._scale = clock, limits, model.config.coarse.scale
         begin, end = section.grid.reach(section.first, section.last)
         self.work = {"coarse": tile_count(section.grid.extent, settings.tile, begin, end)}
@@ -161,7 +161,7 @@ class BandMaker:
 
     def patch_groups(self, first: int, last: int) -> npt.NDArray[np.int64]:
         """Make the coarse image under rows `first` to `last` of the patches and tell their groups [n, columns]."""
-        grid, (top, bottom) = self._section.grid, self._section.grid.reach(first, last)
+        grid, (top, bottom) = self.section.grid, self.section.grid.reach(first, last)
         with self._clock.stage("coarse"):
             self._coarse.finish(bottom)
         with self._clock.stage("group"):
@@ -174,7 +174,7 @@ class BandMaker:
 
     def band(self, first: int, patch_groups: npt.NDArray[np.int64], refined: tuple[Rows, int] | None) -> Band:
         """The band of these patches, given what `refine_together` made of them; the coarse image above the next is let go."""
-        grid, coarse, last = self._section.grid, self._coarse, first + len(patch_groups)
+        grid, coarse, last = self.section.grid, self._coarse, first + len(patch_groups)
         top, bottom = grid.reach(first, last)
         rows = coarse.rows.view(top * self._scale, bottom * self._scale).copy()
         if last < grid.rows:
@@ -183,7 +183,16 @@ class BandMaker:
         warnings = self._limits.take_warnings()
         return Band(first, patch_groups, coarse.confidence[top:bottom], rows, residual, evaluations, warnings)
 
-    def next_band(self, first: int, last: int) -> Band:
+    def bands(self) -> Iterator[Band]:
+        """All bands, one whenever it is asked for."""
+        for stage, units in self.work.items():
+            self._progress.begin(stage, units)
+        for first in range(self.section.first, self.section.last, self.section.per_band):
+            yield self._next(
+                first, min(first + self.section.per_band, self.section.last)
+            )  # of which nothing is kept here
+
+    def _next(self, first: int, last: int) -> Band:
         """The band of rows `first` to `last` of the patches."""
         patch_groups, refined = self.patch_groups(first, last), None
         if not self._coarse_only:
@@ -192,39 +201,11 @@ class BandMaker:
         return self.band(first, patch_groups, refined)
 
 
-def make_bands(
-    model: PatchScalerModel,
-    device: torch.device,
-    section: Section,
-    settings: UpscaleSettings,
-    ladder: GroupLadder,
-    progress: Progress,
-    clock: StageClock,
-    limits: Limits,
-) -> Iterator[Band]:
-    """Compute a section's bands from the top down, one whenever it is asked for."""
-    maker = BandMaker(model, device, section, settings, ladder, progress, clock, limits)
-    for stage, units in maker.work.items():
-        progress.begin(stage, units)
-    for first in range(section.first, section.last, section.per_band):
-        yield maker.next_band(first, min(first + section.per_band, section.last))  # of which nothing is kept here
-
-
-def make_bands_together(
-    model: PatchScalerModel,
-    device: torch.device,
-    sections: Sequence[Section],
-    settings: UpscaleSettings,
-    ladder: GroupLadder,
-    progress: Progress,
-    clock: StageClock,
-    limits: Limits,
-) -> list[Band]:
-    """Compute several small pictures, each of which is one band, and let their patches share batches."""
-    makers = [BandMaker(model, device, one, settings, ladder, progress, clock, limits) for one in sections]
+def bands_together(makers: Sequence[BandMaker], progress: Progress, clock: StageClock) -> list[Band]:
+    """The bands of several small pictures, each of which is one band; their patches share batches."""
     for stage in makers[0].work:
         progress.begin(stage, sum(maker.work[stage] for maker in makers))
-    groups = [maker.patch_groups(one.first, one.last) for maker, one in zip(makers, sections, strict=True)]
+    groups = [maker.patch_groups(0, maker.section.last) for maker in makers]
     with clock.stage("diffuse"):
         refined = refine_together([maker.part(0, each) for maker, each in zip(makers, groups, strict=True)])
     return [maker.band(0, each, made) for maker, each, made in zip(makers, groups, refined, strict=True)]

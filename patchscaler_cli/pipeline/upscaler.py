@@ -18,9 +18,9 @@ from patchscaler_cli.models.weights_file import load_weights
 from patchscaler_cli.pipeline.bands import (
     BAND_PIXELS,
     Band,
+    BandMaker,
     Section,
-    make_bands,
-    make_bands_together,
+    bands_together,
     patch_grid,
     whole_picture,
 )
@@ -190,15 +190,18 @@ class Upscaler:
         self, section: Section, settings: UpscaleSettings, progress: Progress, clock: StageClock
     ) -> Iterator[Band]:
         """What the networks make of a section of a picture, computed here, one band whenever it is asked for."""
-        ladder = self.sampling(settings).ladder
-        return make_bands(self._model, self._device, section, settings, ladder, progress, clock, self._limits)
+        return self._maker(section, settings, progress, clock).bands()
 
     def bands_together(
         self, sections: Sequence[Section], settings: UpscaleSettings, progress: Progress, clock: StageClock
     ) -> list[Band]:
         """What the networks make of small pictures, whose patches share batches; each must be one band."""
+        makers = [self._maker(section, settings, progress, clock) for section in sections]
+        return bands_together(makers, progress, clock)
+
+    def _maker(self, section: Section, settings: UpscaleSettings, progress: Progress, clock: StageClock) -> BandMaker:
         ladder = self.sampling(settings).ladder
-        return make_bands_together(self._model, self._device, sections, settings, ladder, progress, clock, self._limits)
+        return BandMaker(self._model, self._device, section, settings, ladder, progress, clock, self._limits)
 
     def batch_size(self, settings: UpscaleSettings) -> int:
         """Patches that go through the network together."""
