@@ -104,7 +104,7 @@ def few_step(
     seed: Seed = 0, batch_size: BatchSize = None, init: Init = None, variants: Variants = 2,
     pixel: Annotated[float, typer.Option(help="Weight of the pixel loss.")] = 3.0,
     perceptual: Annotated[float, typer.Option(help="Weight of the perceptual loss.")] = 0.5,
-    adversarial: Annotated[float, typer.Option(help="Weight of the adversarial loss of pixels.")] = 0.06,
+    adversarial: Annotated[float, typer.Option(help="Weight of the adversarial loss of pixels.")] = 0.04,
     feature_adversarial: Annotated[float, typer.Option(help="Weight of the adversarial loss of features.")] = 0.01,
 ) -> None:  # fmt: skip
     """Phase 4: one to four steps made good, by pixel, perceptual and adversarial losses."""

@@ -45,7 +45,7 @@ class FewStepWeights:
 
     pixel: float = 3.0
     perceptual: float = 0.5
-    adversarial: float = 0.06
+    adversarial: float = 0.04
     feature_adversarial: float = 0.01
     critic_warmup: int = 150
 
