@@ -17,6 +17,7 @@ from patchscaler_cli.pipeline.upscaler import Upscaler
 from patchscaler_cli.training.export import details
 from patchscaler_cli.training.few_step import random_views
 from patchscaler_cli.training.folder import RunFolder
+from patchscaler_cli.training.photos import Photos
 from patchscaler_cli.training.run import Budget, load_checkpoint
 from tests.evaluation_samples import write_lpips
 from tests.fake_upscaler import RunCli
@@ -105,7 +106,8 @@ def test_a_phase_goes_on_from_its_checkpoint(trained: RunFolder, data: Path, run
     assert run_cli(*words, "--steps", 1).exit_code == 0
     assert run_cli(*words, "--steps", 3).exit_code == 0
     state = load_checkpoint(folder.coarse)
-    assert (state["step"], state["samples"], state["trainees"]["coarse"]["steps"]) == (3, 6, 3)
+    assert (state["step"], state["trainees"]["coarse"]["steps"]) == (3, 3)
+    assert state["samples"] == 2 + 2 + 1, "the last step's crops are wider and half as many"
 
 
 def test_a_run_becomes_weights_that_upscale(
@@ -172,6 +174,14 @@ def test_a_folder_without_photos_is_an_error(tmp_path: Path, run_cli: RunCli) ->
     result = run_cli("train", "coarse", "--data", tmp_path, "--run", tmp_path / "run", "--steps", 1)
     assert result.exit_code == 1
     assert "no image of at least 512x512 pixels" in " ".join(result.stderr.split())
+
+
+def test_a_large_photograph_is_drawn_as_often_as_a_small_one() -> None:
+    photos = Photos(torch.zeros(8, 3, 4, 4, dtype=torch.uint8), torch.tensor([0, 0, 0, 0, 0, 0, 0, 1]))
+    torch.manual_seed(0)
+    of_each = torch.bincount(photos.draw(7000), minlength=8)
+    assert abs(int(of_each[7]) - 3500) < 250
+    assert (of_each[:7] - 500).abs().max() < 125
 
 
 def test_a_budget_ends_at_the_first_of_steps_and_minutes() -> None:

@@ -21,6 +21,10 @@ L1_UNTIL = 0.6
 """Share of the budget after which the pixel loss is the squared error instead of the absolute one. L1 learns faster; what it
 ends at is the median of all true pictures, and the mean is what lies nearest to them."""
 
+WIDER = 1.5
+"""How much wider the crops are from then on, with as many fewer of them: most of a small crop lies so near to its border
+that the model sees less around it than it will see in use."""
+
 PIXEL_SCALE = 6.0
 """Brings the squared error to about the absolute error's size, so that the confidence's loss keeps its share."""
 
@@ -54,8 +58,8 @@ def train_coarse(
     """Train the coarse model on crops of `photos`, on the device that they lie on; resumes from `checkpoint`.
 
     Args:
-        batch_size: crops a step.
-        lr_size: side of a crop in LR pixels.
+        batch_size: crops a step, of the first part's size.
+        lr_size: side of a crop in LR pixels; WIDER times as much in the last part.
 
     Returns:
         The model with its averaged weights.
@@ -67,8 +71,10 @@ def train_coarse(
     run = Run(checkpoint, {"coarse": trainee}, budget)
     run.resume()
     for progress in run.steps():
+        wider = WIDER if progress >= L1_UNTIL else 1.0
+        count, side = max(1, round(batch_size / wider**2)), round(lr_size * wider) * config.scale
         with run.fetching(device):
-            hr = random_crops(photos.images, batch_size, lr_size * config.scale).float() / 255
+            hr = random_crops(photos, count, side).float() / 255
             lr = degrade(hr, settings, config.scale)
         with autocast(device):
             image, logit = model((lr * 2 - 1).contiguous(memory_format=torch.channels_last))
@@ -76,7 +82,7 @@ def train_coarse(
         pixel = F.l1_loss(image, target) if progress < L1_UNTIL else PIXEL_SCALE * F.mse_loss(image, target)
         confidence = confidence_loss(image, logit, target)
         trainee.step(pixel + 0.5 * confidence, progress)
-        run.record(batch_size, pixel=pixel.detach(), confidence=confidence.detach())
+        run.record(count, pixel=pixel.detach(), confidence=confidence.detach())
     average = trainee.average
     assert isinstance(average, CoarseModel)
     return average

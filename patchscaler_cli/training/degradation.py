@@ -178,7 +178,7 @@ def degrade(hr: Tensor, settings: Degradation, scale: int = 4, chunk: int = 4) -
     size = (hr.shape[-2] // scale, hr.shape[-1] // scale)
     lr = hr.new_empty((*hr.shape[:2], *size))
     light_share = 1 - settings.clean_share - settings.strong_share
-    shares = torch.tensor([settings.clean_share, max(light_share, 0.0), settings.strong_share])
+    shares = torch.tensor([settings.clean_share, max(light_share, 0.0), settings.strong_share], dtype=torch.float32)
     kinds = torch.multinomial(shares, len(hr), replacement=True)
     for kind, make in enumerate((None, _light, _strong)):
         for rows in torch.split(torch.nonzero(kinds == kind)[:, 0].to(hr.device), chunk if make else len(hr)):

@@ -59,13 +59,12 @@ class Pairs:
     def draw(self, count: int, size: int, align: int = 4) -> PatchBatch:
         """Draw patches of `size` pixels with corners on multiples of `align`, flipped and turned at random."""
         variants, n, _, height, width = self.coarse.shape
-        image = torch.randint(variants * n, (count,), device=self.weights.device)
-        block = torch.multinomial(self.weights[image], 1)[:, 0]
+        photo, variant = self.photos.draw(count), torch.randint(variants, (count,), device=self.weights.device)
+        block = torch.multinomial(self.weights[variant * n + photo], 1)[:, 0]
         columns = width // BLOCK
         jitter = torch.randint(0, size // align, (2, count), device=block.device) * align
         top = (block // columns * BLOCK + BLOCK - jitter[0]).clamp(0, height - size)
         left = (block % columns * BLOCK + BLOCK - jitter[1]).clamp(0, width - size)
-        photo, variant = image % n, image // n
         hr = _cut(self.photos.images, (photo,), top, left, size)
         coarse = _cut(self.coarse, (variant, photo), top, left, size)
         aside = _displacements(count, size).to(block.device)

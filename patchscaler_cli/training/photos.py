@@ -35,6 +35,12 @@ class Photos:
     def to(self, device: torch.device) -> Photos:
         return Photos(self.images.to(device), self.sources.to(device))
 
+    def draw(self, count: int) -> Tensor:
+        """Numbers of `count` crops [B], int64, on the images' device: every photograph is as likely as any other, and so is
+        each of its crops. Drawn crop by crop, the few large photographs would crowd out the many small ones."""
+        crops_of_same = torch.bincount(self.sources)[self.sources]
+        return torch.multinomial(1 / crops_of_same, count, replacement=True)
+
 
 def _members(path: Path) -> Iterator[tuple[str, bytes]]:
     """(source name, encoded image) of every image in a folder or in its tar shards (`NNNNN_<source>.ext`)."""
@@ -83,23 +89,24 @@ def load_photos(path: Path, threads: int = 2) -> Photos:
     return Photos(torch.from_numpy(np.stack(crops)), torch.tensor(sources))
 
 
-def random_crops(images: Tensor, count: int, size: int, align: int = 4) -> Tensor:
+def random_crops(photos: Photos, count: int, size: int, align: int = 4) -> Tensor:
     """Draw crops with random flips and quarter turns.
 
     Args:
-        images: uint8 [N, C, H, W].
-        count: how many crops B to draw (images with replacement).
+        photos: what to draw from, by `Photos.draw`.
+        count: how many crops B to draw.
         size: side of a crop in pixels.
         align: corners lie on multiples of this.
 
     Returns:
-        uint8 crops [B, C, size, size] on the images' device.
+        uint8 crops [B, 3, size, size] on the photos' device.
     """
-    n, _, h, w = images.shape
-    which = torch.randint(n, (count,)).tolist()
-    tops = (torch.randint((h - size) // align + 1, (count,)) * align).tolist()
-    lefts = (torch.randint((w - size) // align + 1, (count,)) * align).tolist()
-    crops = torch.stack([images[i, :, y : y + size, x : x + size] for i, y, x in zip(which, tops, lefts, strict=True)])
+    height, width = photos.images.shape[-2:]
+    which = photos.draw(count).tolist()
+    tops = (torch.randint((height - size) // align + 1, (count,)) * align).tolist()
+    lefts = (torch.randint((width - size) // align + 1, (count,)) * align).tolist()
+    corners = zip(which, tops, lefts, strict=True)
+    crops = torch.stack([photos.images[i, :, y : y + size, x : x + size] for i, y, x in corners])
     return dihedral(crops, int(torch.randint(8, ())))
 
 
