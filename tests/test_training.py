@@ -18,6 +18,7 @@ from patchscaler_cli.training.export import details
 from patchscaler_cli.training.few_step import random_views
 from patchscaler_cli.training.folder import RunFolder
 from patchscaler_cli.training.photos import Photos
+from patchscaler_cli.training.recipe import minutes_of_phases
 from patchscaler_cli.training.run import Budget, load_checkpoint
 from tests.evaluation_samples import write_lpips
 from tests.fake_upscaler import RunCli
@@ -142,6 +143,32 @@ def test_a_run_becomes_weights_that_upscale(
     assert upscaler.details["training"]["coarse"]["steps"] == 2
     assert set(upscaler.details["validation"]["lr"]["patchscaler"]) == {"psnr_y", "ssim_y", "lpips"}
     assert (upscaler._model.memory.values != 0).any()
+
+
+def test_one_command_trains_a_weights_file_and_goes_on_where_it_stopped(
+    data: Path, networks: Path, validation: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    folder, weights = RunFolder(tmp_path / "run"), tmp_path / "mine.safetensors"
+    folder.set_config(SMALL)
+    words: list[Any] = [
+        "train", "all", "--data", data, "--run", folder.path, "--minutes", 0.001, "--threads", 1, "--psnr-margin", -20,
+        "--lpips-squeeze", networks / "squeeze.safetensors", "--lpips", networks / "alex.safetensors",
+        "--hr", validation / "hr", "--lr", validation / "lr", "--output", weights,
+    ]  # fmt: skip
+    first = run_cli(*words)
+    assert first.exit_code == 0, first.output
+    facts = Upscaler.from_pretrained(weights=weights, device="cpu", dtype="fp32").details
+    assert set(facts["training"]) == {"coarse", "texture", "diffusion", "few-step"}
+    assert len(facts["commands"]) == 1
+    checkpoint, pairs = folder.coarse.stat().st_mtime_ns, (folder.path / "pairs.pt").stat().st_mtime_ns
+    again = run_cli(*words)
+    assert again.exit_code == 0, again.output
+    assert (folder.coarse.stat().st_mtime_ns, (folder.path / "pairs.pt").stat().st_mtime_ns) == (checkpoint, pairs)
+
+
+@pytest.mark.parametrize("from_weights", [False, True])
+def test_the_phases_share_the_whole_time(from_weights: bool) -> None:
+    assert sum(minutes_of_phases(120, from_weights).values()) == pytest.approx(120)
 
 
 def test_a_new_run_begins_from_a_weights_file(data: Path, networks: Path, tmp_path: Path, run_cli: RunCli) -> None:

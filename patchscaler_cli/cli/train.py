@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="train",
-    help="Train weights of your own: coarse, texture, diffusion, few-step, calibrate, export, in this order.",
+    help="Train weights of your own: all phases by one command, or coarse, texture, diffusion, few-step, calibrate, export.",
     no_args_is_help=True,
 )
 
@@ -34,6 +35,8 @@ Init = Annotated[Path | None, typer.Option(help="Begin a new run from this weigh
 Variants = Annotated[
     int, typer.Option(help="Degradations of every photo in the cached pairs (1 GiB each for 1,362 crops).")
 ]
+Preset = Annotated[str | None, typer.Option(help="Size of the model: tiny or base.")]
+SqueezeFile = Annotated[Path, typer.Option(help="Safetensors file with LPIPS's SqueezeNet and heads.")]
 
 
 def _settings(
@@ -59,6 +62,7 @@ def _settings(
     folder = RunFolder(run)
     if init is not None:
         folder.begin_from(init)
+    folder.note_command(sys.argv)
     return PhaseSettings(data, folder, Budget(steps, minutes), torch.device(device), seed, threads, batch_size)
 
 
@@ -66,7 +70,7 @@ def _settings(
 def coarse(
     data: Data, run: RunPath, steps: Steps = None, minutes: Minutes = None, device: Device = "cpu", threads: Threads = 2,
     seed: Seed = 0, batch_size: BatchSize = None, init: Init = None,
-    preset: Annotated[str | None, typer.Option(help="Size of the model: tiny or base.")] = None,
+    preset: Preset = None,
 ) -> None:  # fmt: skip
     """Phase 1: the coarse model and its confidence map."""
     from patchscaler_cli.training.phases import run_coarse
@@ -99,7 +103,7 @@ def diffusion(
 @app.command(name="few-step")
 def few_step(
     data: Data, run: RunPath,
-    lpips_squeeze: Annotated[Path, typer.Option(help="Safetensors file with LPIPS's SqueezeNet and heads.")],
+    lpips_squeeze: SqueezeFile,
     steps: Steps = None, minutes: Minutes = None, device: Device = "cpu", threads: Threads = 2,
     seed: Seed = 0, batch_size: BatchSize = None, init: Init = None, variants: Variants = 2,
     pixel: Annotated[float, typer.Option(help="Weight of the pixel loss.")] = 3.0,
@@ -120,13 +124,21 @@ LrFolders = Annotated[
     list[Path], typer.Option("--lr", help="Folder of the same at a fourth of the size; may be given twice.")
 ]
 LpipsFile = Annotated[Path, typer.Option("--lpips", help="Safetensors file with LPIPS's AlexNet and heads.")]
+Margin = Annotated[
+    float,
+    typer.Option(help="dB by which PSNR-Y must stay above bicubic's, on each LR folder; may be negative."),
+]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", help="The weights file; weights/NAME.safetensors if not given.")
+]
+Sources = Annotated[Path | None, typer.Option(help="CSV file with the columns set and licence, for the metadata.")]
 
 
 @app.command()
 def calibrate(
     run: RunPath, hr: HrFolder, lr: LrFolders, lpips: LpipsFile, device: Device = "cpu", threads: Threads = 2,
     every: Annotated[int, typer.Option(min=1, help="Take every n-th picture only.")] = 2,
-    psnr_margin: Annotated[float, typer.Option(help="dB by which PSNR-Y must stay above bicubic's, on each LR folder; may be negative.")] = 0.15,
+    psnr_margin: Margin = 0.15,
     candidates: Annotated[str | None, typer.Option(metavar="LIST", help="What a group may be, as SIGMA:STEPS with commas between.", show_default="one, two and four steps from noise of 0.06 to 0.3")] = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the curve of LPIPS against network evaluations (.svg or .png; extra eval).")] = None,
     peer: Annotated[list[str] | None, typer.Option(metavar="NAME:LPIPS", help="Another program's mean LPIPS on the same pictures for the plot, or NAME:EVALUATIONS:LPIPS; may be repeated.")] = None,
@@ -151,6 +163,7 @@ def calibrate(
         check_plot(plot)
     wanted = CANDIDATES if candidates is None else parse_candidates(candidates)
     folder = RunFolder(run)
+    folder.note_command(sys.argv)
     calibrator = Calibrator.of(assemble(folder), load_sets(hr, lr, every), load_lpips(lpips), device)
     found = calibrator.run(wanted, psnr_margin, folder.measurements)
     folder.groups.write_text(json.dumps(found, indent=1))
@@ -162,8 +175,7 @@ def calibrate(
 @app.command()
 def export(
     run: RunPath, hr: HrFolder, lr: LrFolders, lpips: LpipsFile, device: Device = "cpu", threads: Threads = 2, seed: Seed = 0,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="The weights file; weights/NAME.safetensors if not given.")] = None,
-    sources: Annotated[Path | None, typer.Option(help="CSV file with the columns set and licence, for the metadata.")] = None,
+    output: Output = None, sources: Sources = None,
 ) -> None:  # fmt: skip
     """Phase 6: measure the model on the validation pictures and write the weights file (fp16 safetensors)."""
     import torch
@@ -174,3 +186,24 @@ def export(
     torch.set_num_threads(threads)
     path = export_weights(RunFolder(run), hr, lr, lpips, output, sources, seed, device)
     typer.echo(f"{path}: {path.stat().st_size / 2**20:.1f} MiB")
+
+
+@app.command(name="all")
+def all_phases(
+    data: Data, run: RunPath, lpips_squeeze: SqueezeFile, hr: HrFolder, lr: LrFolders, lpips: LpipsFile,
+    minutes: Annotated[float, typer.Option(help="Minutes of training in all; the phases share them. Calibrating comes on top.")],
+    device: Device = "cpu", threads: Threads = 2, seed: Seed = 0, init: Init = None, preset: Preset = None,
+    variants: Variants = 1, psnr_margin: Margin = 0.15, output: Output = None, sources: Sources = None,
+) -> None:  # fmt: skip
+    """All phases one after the other, up to the weights file. Started again, it goes on where it stopped."""
+    from patchscaler_cli.training.recipe import minutes_of_phases
+
+    spans = minutes_of_phases(minutes, from_weights=init is not None)
+    how: dict[str, Any] = {"device": device, "threads": threads, "seed": seed}
+    coarse(data, run, minutes=spans["coarse"], init=init, preset=preset, **how)
+    if init is None:
+        texture(data, run, minutes=spans["texture"], variants=variants, **how)
+        diffusion(data, run, minutes=spans["diffusion"], variants=variants, **how)
+    few_step(data, run, lpips_squeeze, minutes=spans["few-step"], variants=variants, **how)
+    calibrate(run, hr, lr, lpips, device=device, threads=threads, psnr_margin=psnr_margin)
+    export(run, hr, lr, lpips, output=output, sources=sources, **how)

@@ -86,6 +86,7 @@ def details(folder: RunFolder, sources: Path | None, seed: int, device: str) -> 
     return begun_from | {
         "calibration": json.loads(folder.groups.read_text()),
         "training": training_log(folder),
+        "commands": folder.commands(),
         "data_licences": licence_summary(sources) if sources else {},
         "seed": seed,
         "device": device,

@@ -5,11 +5,13 @@ coarse.pt      phase 1       pairs.pt     coarse images of all photos (uint8), m
 texture.pt     phase 2       textures.pt  the chosen reference textures (pixels: never leaves this folder)
 diffusion.pt   phase 3       few_step.pt  phase 4
 groups.json    calibration   calibration.npz  what it measured
+commands.txt   the commands that trained in this folder, a line each
 """
 
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,12 +73,27 @@ class RunFolder:
         model, details = load_weights(weights)
         self.set_config(model.config)
         past = {
-            name: details[name] for name in ("commit", "seed", "device", "training", "begun_from") if name in details
+            name: details[name]
+            for name in ("commit", "seed", "device", "training", "commands", "begun_from")
+            if name in details
         }
         self.begun_from.write_text(json.dumps(past, indent=1))
         fresh_checkpoint(self.coarse, "coarse", model.coarse)
         fresh_checkpoint(self.texture, "classifier", model.classifier)
         fresh_checkpoint(self.diffusion, "denoiser", PromptedDenoiser(model.patch_dit, model.encoder))
+
+    def note_command(self, words: list[str]) -> None:
+        """Keep a command line that trains here, for the weights' metadata; one that resumes a phase is kept once."""
+        command = shlex.join([Path(words[0]).name, *words[1:]])
+        if command not in self.commands():
+            self.path.mkdir(parents=True, exist_ok=True)
+            with (self.path / "commands.txt").open("a") as file:
+                file.write(command + "\n")
+
+    def commands(self) -> list[str]:
+        """The commands that trained in this folder, oldest first."""
+        file = self.path / "commands.txt"
+        return file.read_text().splitlines() if file.exists() else []
 
     @property
     def begun_from(self) -> Path:

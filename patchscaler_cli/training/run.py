@@ -165,6 +165,8 @@ class Run:
         """Yield the progress (0 to 1) once for every training step until the budget is spent."""
         begin = last_log = last_save = time.monotonic()
         before, samples_before = self.seconds, self.samples
+        if self.progress >= 1.0 and self.checkpoint.exists():
+            return  # nothing to do: what later phases made from this checkpoint stays newer than it
         while self.progress < 1.0:
             yield self.progress
             self.step += 1
