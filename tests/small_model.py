@@ -15,7 +15,7 @@ from patchscaler_cli.pipeline.upscaler import Upscaler
 SMALL = ModelConfig(
     "small",
     CoarseConfig(channels=8, blocks=2, confidence_channels=4),
-    PatchDiTConfig(width=32, blocks=1, heads=2, outer_channels=8, inner_channels=8, prompt_width=16),
+    PatchDiTConfig(width=32, blocks=1, heads=2, outer_channels=8, inner_channels=8, prompt_width=16, sees_lr=True),
     TextureConfig(embedding=8, tokens=4, token_width=16, entries=8, top_k=2),
 )
 

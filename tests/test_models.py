@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from types import SimpleNamespace
 
 import pytest
@@ -12,6 +13,7 @@ from patchscaler_cli.models.coarse import CoarseConfig, CoarseModel
 from patchscaler_cli.models.patch_dit import PatchDiT
 from patchscaler_cli.models.patchscaler import PRESETS, ModelConfig, PatchScalerModel
 from patchscaler_cli.models.texture import TextureMemory
+from patchscaler_cli.training.widening import shown_lr
 from tests.small_model import SMALL, small_model
 
 
@@ -43,24 +45,35 @@ def test_an_untrained_coarse_model_is_bicubic_and_half_sure() -> None:
 def test_an_untrained_denoiser_is_the_best_linear_one() -> None:
     config = SMALL.patch_dit
     residual, sigma = torch.randn(2, 3, 64, 64), torch.tensor([0.05, 0.3])
-    denoised = PatchDiT(config)(residual, sigma, torch.zeros_like(residual), None)
+    denoised = PatchDiT(config)(residual, sigma, torch.zeros(2, 6, 64, 64), None)
     share = config.sigma_data**2 / (config.sigma_data**2 + sigma**2)
     assert torch.allclose(denoised, residual * share.view(-1, 1, 1, 1), atol=1e-6)
 
 
 def test_patches_of_one_batch_never_see_each_other() -> None:
     model = small_model().patch_dit
-    residual, coarse, prompt = torch.randn(3, 3, 64, 64), torch.rand(3, 3, 64, 64), torch.randn(3, 8, 16)
+    residual, condition, prompt = torch.randn(3, 3, 64, 64), torch.rand(3, 6, 64, 64), torch.randn(3, 8, 16)
     sigma = torch.tensor([0.05, 0.1, 0.3])
-    together = model(residual, sigma, coarse, prompt)
-    alone = torch.cat([model(*(x[i : i + 1] for x in (residual, sigma, coarse, prompt))) for i in range(3)])
+    together = model(residual, sigma, condition, prompt)
+    alone = torch.cat([model(*(x[i : i + 1] for x in (residual, sigma, condition, prompt))) for i in range(3)])
     assert torch.allclose(together, alone, atol=1e-5)
 
 
 def test_the_prompt_changes_what_the_denoiser_makes() -> None:
     model = small_model().patch_dit
-    inputs = torch.randn(1, 3, 64, 64), torch.tensor([0.1]), torch.rand(1, 3, 64, 64)
+    inputs = torch.randn(1, 3, 64, 64), torch.tensor([0.1]), torch.rand(1, 6, 64, 64)
     assert not torch.allclose(model(*inputs, torch.randn(1, 8, 16)), model(*inputs, None), atol=1e-4)
+
+
+def test_a_denoiser_that_is_shown_the_lr_picture_computes_what_it_did_before() -> None:
+    blind = PatchDiT(dataclasses.replace(SMALL.patch_dit, sees_lr=False))
+    torch.nn.init.normal_(blind.out.weight)
+    residual, sigma, coarse = torch.randn(2, 3, 64, 64), torch.tensor([0.1, 0.3]), torch.rand(2, 3, 64, 64)
+    seeing = shown_lr(blind)
+    assert seeing.config.sees_lr
+    for lr in torch.rand(2, 2, 3, 64, 64):
+        shown = seeing(residual, sigma, torch.cat((coarse, lr), 1), None)
+        assert torch.allclose(shown, blind(residual, sigma, coarse, None), atol=1e-6)
 
 
 def test_retrieval_finds_the_nearest_entries_in_order() -> None:
@@ -103,7 +116,7 @@ def test_restoring_without_the_halo_is_the_inner_part_of_restoring_with_it(size:
 def test_without_gradients_the_denoiser_computes_the_same(dtype: torch.dtype, near: float) -> None:
     """Layers that are joined at inference (models/fused.py) give what training sees."""
     model = small_model().patch_dit.to(dtype)
-    inputs = torch.randn(2, 3, 64, 64), torch.tensor([0.1, 0.3]), torch.rand(2, 3, 64, 64), torch.randn(2, 8, 16)
+    inputs = torch.randn(2, 3, 64, 64), torch.tensor([0.1, 0.3]), torch.rand(2, 6, 64, 64), torch.randn(2, 8, 16)
     with torch.enable_grad():
         plain = model(*inputs)
     with torch.inference_mode():

@@ -9,13 +9,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 from PIL import Image
 
 from patchscaler_cli.errors import UsageError
+from patchscaler_cli.pipeline.bands import patch_grid
 from patchscaler_cli.pipeline.canvas import Canvas
+from patchscaler_cli.pipeline.coarse_stage import CoarseStage
+from patchscaler_cli.pipeline.diffusion_stage import DiffusionStage
 from patchscaler_cli.pipeline.settings import UpscaleSettings
 from patchscaler_cli.pipeline.upscaler import Upscaler
-from tests.small_model import small_upscaler
+from patchscaler_cli.sampling.groups import Group, GroupLadder
+from tests.small_model import small_model, small_upscaler
 
 Picture = npt.NDArray[np.uint8]
 
@@ -241,3 +246,22 @@ def test_fp16_on_a_cpu_becomes_fp32_with_a_word() -> None:
     asked = Upscaler(small._model, small.details, "cpu", "fp16")
     assert asked.dtype == "fp32"
     assert "fp32 is used instead" in asked.notices[0]
+
+
+def test_the_denoiser_is_shown_the_lr_picture_of_its_patch_and_beyond_the_border_what_continues_it() -> None:
+    picture = np.random.default_rng(3).integers(0, 256, (20, 30, 3), np.uint8)
+    model = small_model()
+    grid = patch_grid(model, 20, 30)
+    coarse = CoarseStage(model.coarse, picture, grid, 16, torch.device("cpu"))
+    coarse.finish(grid.extent[0])
+    stage = DiffusionStage(
+        model, torch.device("cpu"), coarse, GroupLadder((Group(0.1, 1),), ()), seed=0, batch_size=8, texture=False
+    )
+    condition, _ = stage.pixels(np.arange(grid.rows * grid.columns))
+    last = condition[-1].numpy()  # the patch at the lower right: it reaches over the border
+    top, left = int(grid.tops[-1]), int(grid.lefts[-1])
+    seen = ((last[3:, ::4, ::4].transpose(1, 2, 0) + 1) * 127.5).round().astype(np.uint8)
+    inside = picture[top:, left:]
+    assert np.array_equal(seen[: len(inside), : inside.shape[1]], inside)
+    assert np.array_equal(last[3:], coarse.lr(top, top + 16, left, left + 16).repeat(4, 1).repeat(4, 2))
+    assert np.array_equal(last[:3], coarse.rows.view(4 * top, 4 * top + 64)[:, :, 4 * left : 4 * left + 64])

@@ -17,6 +17,7 @@ from patchscaler_cli.pipeline.upscaler import Upscaler
 from patchscaler_cli.training.export import details
 from patchscaler_cli.training.few_step import random_views
 from patchscaler_cli.training.folder import RunFolder
+from patchscaler_cli.training.pairs import Pairs
 from patchscaler_cli.training.photos import Photos
 from patchscaler_cli.training.recipe import minutes_of_phases
 from patchscaler_cli.training.run import Budget, load_checkpoint
@@ -209,6 +210,16 @@ def test_a_large_photograph_is_drawn_as_often_as_a_small_one() -> None:
     of_each = torch.bincount(photos.draw(7000), minlength=8)
     assert abs(int(of_each[7]) - 3500) < 250
     assert (of_each[:7] - 500).abs().max() < 125
+
+
+def test_a_patch_and_what_is_shown_of_it_are_the_same_part_of_a_photograph() -> None:
+    lr = torch.randint(256, (1, 2, 3, 32, 32), dtype=torch.uint8)
+    enlarged = lr.repeat_interleave(4, -1).repeat_interleave(4, -2)
+    pairs = Pairs.of(Photos(enlarged[0], torch.tensor([0, 1])), enlarged, lr)
+    batch = pairs.draw(16, 64)
+    assert torch.equal(batch.hr, batch.coarse)
+    assert torch.equal(batch.lr, batch.coarse)
+    assert torch.equal(batch.condition(SMALL.patch_dit), torch.cat((batch.coarse, batch.lr), 1))
 
 
 def test_a_budget_ends_at_the_first_of_steps_and_minutes() -> None:

@@ -29,6 +29,8 @@ class PatchDiTConfig:
         inner_channels: width of the convolutional end at quarter resolution.
         prompt_width: width of a texture prompt token.
         sigma_data: standard deviation of the residual r on [-1, 1].
+        sees_lr: whether the denoiser is shown the LR picture beside the coarse patch. The coarse image is the mean of what
+            may have been: where it is smooth, only the LR picture tells faint texture from none.
     """
 
     patch: int = 64
@@ -39,6 +41,12 @@ class PatchDiTConfig:
     inner_channels: int = 64
     prompt_width: int = 64
     sigma_data: float = 0.1
+    sees_lr: bool = False
+
+    @property
+    def condition_channels(self) -> int:
+        """Of the condition y: the coarse patch's three, and three of the LR picture where it is seen."""
+        return 6 if self.sees_lr else 3
 
     @property
     def tokens(self) -> int:
@@ -147,7 +155,7 @@ class DiTBlock(nn.Module):
 
 
 class PatchDiT(nn.Module):
-    """The denoiser D(r_sigma; sigma, y_0, prompt) of one patch's residual.
+    """The denoiser D(r_sigma; sigma, y, prompt) of one patch's residual, given its condition y.
 
     Convolutional ends at half and quarter resolution, with skip connections, around transformer blocks on 8x8-pixel
     tokens. Patches of one batch never see each other and each has its own noise level.
@@ -159,7 +167,7 @@ class PatchDiT(nn.Module):
         width, outer, inner = config.width, config.outer_channels, config.inner_channels
         self.noise_embedding = NoiseEmbedding(width)
         self.modulation = nn.Linear(width, 6 * width)
-        self.stem = nn.Conv2d(6, outer, 4, stride=2, padding=1)
+        self.stem = nn.Conv2d(3 + config.condition_channels, outer, 4, stride=2, padding=1)
         self.outer_down = nn.ModuleList(ConvBlock(outer, width) for _ in range(2))
         self.to_inner = nn.Conv2d(outer, inner, 2, stride=2)
         self.inner_down = nn.ModuleList(ConvBlock(inner, width) for _ in range(2))
@@ -198,13 +206,14 @@ class PatchDiT(nn.Module):
                 nn.init.zeros_(module.modulation.weight)
                 nn.init.zeros_(module.modulation.bias)
 
-    def forward(self, residual: Tensor, sigma: Tensor, coarse: Tensor, prompt: Tensor | None) -> Tensor:
+    def forward(self, residual: Tensor, sigma: Tensor, condition: Tensor, prompt: Tensor | None) -> Tensor:
         """Estimate the clean residual of every patch.
 
         Args:
             residual: noisy residuals r_sigma [B, 3, 64, 64], float32.
             sigma: the noise level of each patch [B], float32, positive.
-            coarse: coarse patches y_0 [B, 3, 64, 64] in [-1, 1], float32.
+            condition: coarse patches y_0 and, with `sees_lr`, the same part of the LR picture, every pixel repeated to HR
+                size [B, condition_channels, 64, 64] in [-1, 1], float32.
             prompt: texture prompt tokens [B, M, prompt_width]; None for the learned empty prompt.
 
         Returns:
@@ -215,10 +224,10 @@ class PatchDiT(nn.Module):
         c_skip = data**2 / variance
         c_out = sigma * data * variance.rsqrt()
         c_in = variance.rsqrt()
-        raw = self.network(residual * _per_patch(c_in), sigma, coarse, prompt)
+        raw = self.network(residual * _per_patch(c_in), sigma, condition, prompt)
         return _per_patch(c_skip) * residual + _per_patch(c_out) * raw.float()
 
-    def network(self, scaled: Tensor, sigma: Tensor, coarse: Tensor, prompt: Tensor | None) -> Tensor:
+    def network(self, scaled: Tensor, sigma: Tensor, condition: Tensor, prompt: Tensor | None) -> Tensor:
         """F of the preconditioning: scaled residual [B, 3, 64, 64] to [B, 3, 64, 64], in the weights' dtype or autocast's."""
         dtype = self.stem.weight.dtype
         noise = self.noise_embedding(sigma)  # (B, D)
@@ -227,7 +236,7 @@ class PatchDiT(nn.Module):
             prompt = self.no_prompt.expand(len(sigma), -1, -1)
         prompt = self.norm_prompt(prompt.to(dtype))  # (B, M, P)
 
-        pixels = torch.cat((scaled, coarse), 1).to(dtype).contiguous(memory_format=torch.channels_last)
+        pixels = torch.cat((scaled, condition), 1).to(dtype).contiguous(memory_format=torch.channels_last)
         outer = self.stem(pixels)  # (B, outer, 32, 32)
         for block in self.outer_down:
             outer = block(outer, noise)

@@ -40,11 +40,11 @@ class ModelConfig:
 
 
 PRESETS = {
-    "tiny": ModelConfig("tiny"),
+    "tiny": ModelConfig("tiny", patch_dit=PatchDiTConfig(sees_lr=True)),
     "base": ModelConfig(
         "base",
         CoarseConfig(channels=64, blocks=24, confidence_channels=32),
-        PatchDiTConfig(width=384, blocks=10, heads=6, outer_channels=64, inner_channels=128),
+        PatchDiTConfig(width=384, blocks=10, heads=6, outer_channels=64, inner_channels=128, sees_lr=True),
         TextureConfig(entries=2048),
     ),
 }

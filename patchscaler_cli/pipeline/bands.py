@@ -153,7 +153,7 @@ class BandMaker:
             lambda n: progress.advance("coarse", n), first_row=begin, picture_top=section.top,
         )  # fmt: skip
         self._diffusion = DiffusionStage(
-            model, device, self._coarse.rows, section.grid, ladder,
+            model, device, self._coarse, ladder,
             seed=section.seed, batch_size=settings.batch_size or usual_batch(device, model.config.patch_dit),
             texture=settings.texture, clock=clock, limits=limits,
             advance=lambda n: progress.advance("diffuse", n),

@@ -88,7 +88,7 @@ class CoarseStage:
         for part in tiles(bottom - top, self.extent[1], self.tile):
             self._restore(part, top, image)
             self.advance(1)
-        self._difference.append(self._cut(top, bottom, 0, self.extent[1]) - reduced(image, scale))
+        self._difference.append(self.lr(top, bottom, 0, self.extent[1]) - reduced(image, scale))
 
     def _restore(self, part: Tile, top: int, image: Rows) -> None:
         """Put a tile of the row of tiles that begins at LR row `top` into that row's image, in parts if it must be."""
@@ -106,7 +106,7 @@ class CoarseStage:
     def _attempt(self, part: Tile, top: int, image: Rows) -> bool:
         """Whether the tile fitted into the memory; if so, it is done."""
         scale, halo = self.scale, self.model.config.halo
-        cut = self._cut(top + part.top - halo, top + part.bottom + halo, part.left - halo, part.right + halo)
+        cut = self.lr(top + part.top - halo, top + part.bottom + halo, part.left - halo, part.right + halo)
         try:
             restored, sure = self._run(self.model, cut)
             if not (np.isfinite(restored).all() and np.isfinite(sure).all()):
@@ -129,8 +129,8 @@ class CoarseStage:
         restored, logit = model.restore_inner(send(cut[None], self.device))
         return restored[0].cpu().numpy(), torch.sigmoid(logit[0, 0]).cpu().numpy()
 
-    def _cut(self, top: int, bottom: int, left: int, right: int) -> Rows:
-        """A rectangle of the continued LR picture [3, bottom - top, right - left], in [-1, 1]."""
+    def lr(self, top: int, bottom: int, left: int, right: int) -> Rows:
+        """A rectangle of the continued LR picture [3, bottom - top, right - left], in [-1, 1], float32."""
         rows = self.grid.vertical.pixels(top, bottom) - self._picture_top
         columns = self.grid.horizontal.pixels(left, right)
         return to_network(self.picture[rows[:, None], columns[None]])

@@ -10,13 +10,13 @@ from patchscaler_cli.sampling.grouped import Denoise
 
 
 class CarefulDenoiser:
-    """D(r, sigma, y_0, prompt) of a batch of patches; since patches never see each other, parts of it come to the same."""
+    """D(r, sigma, y, prompt) of a batch of patches; since patches never see each other, parts of it come to the same."""
 
     def __init__(self, denoise: Denoise, limits: Limits) -> None:
         """Wrap a denoiser; `limits` says how many patches fit, and learns it."""
         self._denoise, self._limits = denoise, limits
 
-    def __call__(self, residual: Tensor, sigma: Tensor, coarse: Tensor, prompt: Tensor | None) -> Tensor:
+    def __call__(self, residual: Tensor, sigma: Tensor, condition: Tensor, prompt: Tensor | None) -> Tensor:
         """As the denoiser.
 
         Raises:
@@ -24,19 +24,19 @@ class CarefulDenoiser:
         """
         count = len(residual)
         if count <= (self._limits.batch or count):
-            denoised = self._attempt(residual, sigma, coarse, prompt)
+            denoised = self._attempt(residual, sigma, condition, prompt)
             if denoised is not None:
                 return denoised
         assert self._limits.batch is not None
         slices = [slice(first, first + self._limits.batch) for first in range(0, count, self._limits.batch)]
         return torch.cat(
-            [self(residual[s], sigma[s], coarse[s], None if prompt is None else prompt[s]) for s in slices]
+            [self(residual[s], sigma[s], condition[s], None if prompt is None else prompt[s]) for s in slices]
         )
 
-    def _attempt(self, residual: Tensor, sigma: Tensor, coarse: Tensor, prompt: Tensor | None) -> Tensor | None:
+    def _attempt(self, residual: Tensor, sigma: Tensor, condition: Tensor, prompt: Tensor | None) -> Tensor | None:
         """The whole batch, or None if it does not fit."""
         try:
-            return self._denoise(residual, sigma, coarse, prompt)
+            return self._denoise(residual, sigma, condition, prompt)
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise

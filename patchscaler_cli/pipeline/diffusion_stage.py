@@ -12,13 +12,13 @@ from torch import Tensor
 
 from patchscaler_cli.models.patchscaler import PatchScalerModel
 from patchscaler_cli.models.placement import send
+from patchscaler_cli.pipeline.coarse_stage import CoarseStage
 from patchscaler_cli.pipeline.limits import Limits
 from patchscaler_cli.pipeline.shared_batches import Share, sample_shares
 from patchscaler_cli.pipeline.stage_clock import StageClock
 from patchscaler_cli.sampling.grouped import PatchInputs
 from patchscaler_cli.sampling.groups import GroupLadder
 from patchscaler_cli.tiling.blending import add_patch, windows
-from patchscaler_cli.tiling.grid import PatchGrid
 from patchscaler_cli.tiling.noise import position_noise
 from patchscaler_cli.tiling.rows import Rows, RowWindow
 
@@ -30,8 +30,7 @@ class DiffusionStage:
         self,
         model: PatchScalerModel,
         device: torch.device,
-        coarse: RowWindow,
-        grid: PatchGrid,
+        coarse: CoarseStage,
         ladder: GroupLadder,
         *,
         seed: int,
@@ -44,7 +43,7 @@ class DiffusionStage:
         """Prepare for a coarse image whose window holds the rows that are asked for.
 
         Args:
-            coarse: window on the coarse image [3, 4 * extent height, 4 * extent width] in [-1, 1].
+            coarse: the stage before, which has patches, coarse image and LR picture.
             ladder: the groups' settings.
             seed: of the noise.
             batch_size: most patches in the network together.
@@ -53,7 +52,8 @@ class DiffusionStage:
             limits: says how many patches fit into the memory, and learns it; None where nothing is known yet.
             advance: called with the number of patches just finished.
         """
-        self.model, self.device, self.coarse, self.grid, self.ladder = model, device, coarse, grid, ladder
+        self.model, self.device, self.coarse, self.ladder = model, device, coarse, ladder
+        self.grid = grid = coarse.grid
         self.seed, self.batch_size, self.texture = seed, batch_size, texture
         self.clock, self.limits, self.advance = clock or StageClock(), limits or Limits(), advance
         self.scale = model.config.coarse.scale
@@ -94,27 +94,40 @@ class DiffusionStage:
         return self.grid.tops[rows] * self.scale, self.grid.lefts[columns] * self.scale
 
     def pixels(self, patches: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """Coarse pixels and noise [B, 3, S, S] of patches, by their numbers row by row over the grid."""
+        """Conditions [B, C, S, S] and noise [B, 3, S, S] of patches, by their numbers row by row over the grid."""
         tops, lefts = self._corners(patches)
         cut = [
-            self.coarse.view(int(top), int(top) + self.size)[:, :, left : left + self.size]
+            self.coarse.rows.view(int(top), int(top) + self.size)[:, :, left : left + self.size]
             for top, left in zip(tops, lefts, strict=True)
         ]
+        condition = send(np.stack(cut), self.device)
+        if self.model.config.patch_dit.sees_lr:
+            condition = torch.cat((condition, self._lr(tops // self.scale, lefts // self.scale)), 1)
         where = send(np.stack((tops, lefts)), self.device)
         top, left = (place * self.scale for place in self.grid.origin)
         noise = position_noise(self.seed, where[0] - top, where[1] - left, self.size, self._period)
-        return send(np.stack(cut), self.device), noise
+        return condition, noise
 
-    def prompt(self, coarse: Tensor) -> Tensor:
-        """Texture prompt tokens [B, M, P] of coarse patches [B, 3, S, S]."""
+    def _lr(self, tops: npt.NDArray[np.int64], lefts: npt.NDArray[np.int64]) -> Tensor:
+        """The LR picture's patches with these corners, every pixel repeated to HR size [B, 3, S, S]."""
+        size = self.grid.size
+        cut = [
+            self.coarse.lr(top, top + size, left, left + size)
+            for top, left in zip(tops.tolist(), lefts.tolist(), strict=True)
+        ]
+        small = send(np.stack(cut), self.device)
+        return small.repeat_interleave(self.scale, -2).repeat_interleave(self.scale, -1)
+
+    def prompt(self, condition: Tensor) -> Tensor:
+        """Texture prompt tokens [B, M, P] of patches by their conditions [B, C, S, S]: only the coarse patch is asked for."""
         with self.clock.stage("retrieve"):
-            values, similarities = self.model.memory.retrieve(self.model.classifier(coarse))
+            values, similarities = self.model.memory.retrieve(self.model.classifier(condition[:, :3]))
             return self.model.encoder.prompt(values, similarities)
 
     def load(self, patches: npt.NDArray[np.int64]) -> PatchInputs:
         """All that sampling needs of patches, by their numbers."""
-        coarse, noise = self.pixels(patches)
-        return PatchInputs(coarse, noise, self.prompt(coarse) if self.texture else None)
+        condition, noise = self.pixels(patches)
+        return PatchInputs(condition, noise, self.prompt(condition) if self.texture else None)
 
     def _blend(self, rows: RowWindow, patch: int, refined: npt.NDArray[np.float32]) -> None:
         """Add a patch's residual [3, S, S] to the rows where it belongs."""

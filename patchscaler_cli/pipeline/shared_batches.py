@@ -32,7 +32,7 @@ class Share:
     Attributes:
         patches: their numbers in the picture [n], rising.
         groups: the group of each [n].
-        load: gives coarse patches and noise of patches by their numbers, each [B, 3, S, S].
+        load: gives conditions [B, C, S, S] and noise [B, 3, S, S] of patches by their numbers.
         blend: takes number and refined residual [3, S, S] of every patch that is sampled, in their order, at the end.
         advance: called with the number of patches just finished.
     """
@@ -63,7 +63,7 @@ def sample_shares(
         shares: the pictures' patches.
         network: the denoiser.
         ladder: the groups' settings.
-        prompt: gives the texture prompt of coarse patches; None for none.
+        prompt: gives the texture prompt of patches by their conditions; None for none.
         batch_size: most patches in the network together.
         device: where they are.
         limits: says how many patches fit into the memory, and learns it.
@@ -80,11 +80,11 @@ def sample_shares(
 
     def load(places: Numbers) -> PatchInputs:  # they come in order, so a share's patches are neighbours
         loaded = [shares[owner].load(patches[places[owners[places] == owner]]) for owner in np.unique(owners[places])]
-        coarse, noise = (torch.cat(parts) if len(parts) > 1 else parts[0] for parts in zip(*loaded, strict=True))
+        condition, noise = (torch.cat(parts) if len(parts) > 1 else parts[0] for parts in zip(*loaded, strict=True))
         if prompt is None:
-            return PatchInputs(coarse, noise, None)
-        filled = torch.cat((coarse, coarse[:1].expand(max(ALIKE - len(coarse), 0), -1, -1, -1)))
-        return PatchInputs(coarse, noise, prompt(filled)[: len(coarse)])
+            return PatchInputs(condition, noise, None)
+        filled = torch.cat((condition, condition[:1].expand(max(ALIKE - len(condition), 0), -1, -1, -1)))
+        return PatchInputs(condition, noise, prompt(filled)[: len(condition)])
 
     def sample(network: PatchDiT, chosen: Numbers) -> Numbers:
         """Sample some of all patches; gives those that overflowed."""

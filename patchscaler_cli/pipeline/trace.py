@@ -75,7 +75,7 @@ def trace_patches(
     stage = CoarseStage(model.coarse, picture, grid, settings.tile, device)
     stage.finish(grid.extent[0])
     diffusion = DiffusionStage(
-        model, device, stage.rows, grid, ladder,
+        model, device, stage, ladder,
         seed=settings.seed, batch_size=len(patches), texture=settings.texture,
     )  # fmt: skip
     numbers = np.array([row * grid.columns + column for row, column in patches], np.int64)
@@ -85,7 +85,7 @@ def trace_patches(
     def load(chosen: npt.NDArray[np.int64]) -> PatchInputs:
         index = torch.from_numpy(chosen).to(device)
         prompt = None if inputs.prompt is None else inputs.prompt[index]
-        return PatchInputs(inputs.coarse[index], inputs.noise[index], prompt)
+        return PatchInputs(inputs.condition[index], inputs.noise[index], prompt)
 
     def watch(chosen: npt.NDArray[np.int64], steps: npt.NDArray[np.int64], residual: Tensor) -> None:
         for patch, made in zip(chosen, residual, strict=True):
@@ -93,10 +93,10 @@ def trace_patches(
 
     groups = patch_groups.ravel()[numbers]
     sample_groups(model.patch_dit, load, lambda chosen, residual: None, groups, ladder, len(patches), watch)
-    near = model.memory.nearest(model.classifier(inputs.coarse)) if settings.texture else None
+    near = model.memory.nearest(model.classifier(inputs.condition[:, :3])) if settings.texture else None
     traces = []
     for i, (row, column) in enumerate(patches):
-        group, coarse = ladder.groups[int(groups[i])], inputs.coarse[i].cpu()
+        group, coarse = ladder.groups[int(groups[i])], inputs.condition[i, :3].cpu()
         start = coarse + (group.sigma * inputs.noise[i].cpu() if group.steps else 0)
         traces.append(
             PatchTrace(

@@ -16,7 +16,7 @@ from patchscaler_cli.sampling.schedule import karras_sigmas
 from patchscaler_cli.sampling.solver import solver_step
 
 Denoise = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
-"""D(r, sigma, y_0, prompt): residuals [B, 3, S, S], noise levels [B], coarse patches [B, 3, S, S], prompts [B, M, P]."""
+"""D(r, sigma, y, prompt): residuals [B, 3, S, S], noise levels [B], conditions [B, C, S, S], prompts [B, M, P]."""
 
 Watch = Callable[[npt.NDArray[np.int64], npt.NDArray[np.int64], Tensor], None]
 """Told after each evaluation: the patches' numbers [B], their steps taken so far [B], and D for each [B, 3, S, S]."""
@@ -27,12 +27,13 @@ class PatchInputs:
     """What sampling needs to know of patches, on the device.
 
     Attributes:
-        coarse: coarse patches y_0 [B, 3, S, S] in [-1, 1], float32.
+        condition: what the denoiser is shown of them [B, C, S, S] in [-1, 1], float32: coarse patches y_0 in the first three
+            channels, then, where it sees it, the LR picture.
         noise: standard normal noise epsilon [B, 3, S, S], float32.
         prompt: texture prompt tokens [B, M, P], or None.
     """
 
-    coarse: Tensor
+    condition: Tensor
     noise: Tensor
     prompt: Tensor | None
 
@@ -47,7 +48,7 @@ class _Active:
     sigmas: npt.NDArray[np.float32]  # (B, most steps + 1)
     residual: Tensor  # (B, 3, S, S)
     previous: Tensor  # (B, 3, S, S) denoised at the step before
-    coarse: Tensor
+    condition: Tensor
     prompt: Tensor | None
 
     def take(self, rows: npt.NDArray[np.int64]) -> _Active:
@@ -55,7 +56,7 @@ class _Active:
         prompt = None if self.prompt is None else self.prompt[index]
         return _Active(
             self.patches[rows], self.step[rows], self.steps[rows], self.sigmas[rows],
-            self.residual[index], self.previous[index], self.coarse[index], prompt,
+            self.residual[index], self.previous[index], self.condition[index], prompt,
         )  # fmt: skip
 
     def join(self, other: _Active) -> _Active:
@@ -64,7 +65,7 @@ class _Active:
             np.concatenate((self.patches, other.patches)), np.concatenate((self.step, other.step)),
             np.concatenate((self.steps, other.steps)), np.concatenate((self.sigmas, other.sigmas)),
             torch.cat((self.residual, other.residual)), torch.cat((self.previous, other.previous)),
-            torch.cat((self.coarse, other.coarse)), prompt,
+            torch.cat((self.condition, other.condition)), prompt,
         )  # fmt: skip
 
 
@@ -130,7 +131,7 @@ def _begin(
     start = send(sigmas[:, 0], inputs.noise.device)
     residual = start.view(-1, 1, 1, 1) * inputs.noise
     previous = torch.zeros_like(residual)
-    return _Active(patches, np.zeros_like(steps), steps, sigmas, residual, previous, inputs.coarse, inputs.prompt)
+    return _Active(patches, np.zeros_like(steps), steps, sigmas, residual, previous, inputs.condition, inputs.prompt)
 
 
 def _advance_one_step(denoise: Denoise, active: _Active) -> None:
@@ -139,7 +140,7 @@ def _advance_one_step(denoise: Denoise, active: _Active) -> None:
     before = np.where(step > 0, active.sigmas[rows, step - 1], np.float32(np.inf))
     levels = np.stack((before, active.sigmas[rows, step], active.sigmas[rows, step + 1]))
     sigma_previous, sigma, sigma_next = send(levels, active.residual.device)
-    denoised = denoise(active.residual, sigma, active.coarse, active.prompt)
+    denoised = denoise(active.residual, sigma, active.condition, active.prompt)
     active.residual = solver_step(active.residual, denoised, active.previous, sigma_previous, sigma, sigma_next)
     active.previous = denoised
     active.step = step + 1

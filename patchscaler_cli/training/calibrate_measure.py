@@ -41,10 +41,9 @@ Cells = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class _Prepared:
-    """One picture's coarse stage: the coarse image [3, H, W] in [-1, 1] over the patches' extent, confidence, Qmap."""
+    """One picture's coarse stage, finished, and its Qmap [rows, columns]."""
 
-    grid: PatchGrid
-    coarse: RowWindow
+    coarse: CoarseStage
     qmap: npt.NDArray[np.float32]
 
 
@@ -86,7 +85,8 @@ class PatchMeasurer:
         """Qmap [rows, columns], LPIPS [K, C, rows, columns] and coefficients of the squared error [3, C, rows, columns]."""
         height, width = one.hr.shape[:2]
         prepared = self._prepare(one)
-        grid, coarse = prepared.grid, self._inside(prepared.coarse.view(0, prepared.coarse.stop), one)
+        grid, rows = prepared.coarse.grid, prepared.coarse.rows
+        coarse = self._inside(rows.view(0, rows.stop), one)
         truth = self._lpips.features(one.hr)
         cells = PatchCells(grid, self._scale, height, width)
         lpips = np.empty((len(FIDELITIES) + 1, len(candidates), grid.rows, grid.columns), np.float32)
@@ -109,13 +109,13 @@ class PatchMeasurer:
         grid = patch_grid(self._model, *one.lr.shape[:2])
         stage = CoarseStage(self._model.coarse, one.lr, grid, 256, self._device)
         stage.finish(grid.extent[0])
-        return _Prepared(grid, stage.rows, quantify(stage.confidence, grid.tops, grid.lefts, grid.size))
+        return _Prepared(stage, quantify(stage.confidence, grid.tops, grid.lefts, grid.size))
 
     def refinement(self, prepared: _Prepared, group: Group, one: Example) -> Rows:
         """What the pipeline adds to the coarse image at fidelity 0 if all patches are in one group [3, H, W]."""
-        grid, scale = prepared.grid, self._scale
+        grid, scale = prepared.coarse.grid, self._scale
         stage = DiffusionStage(
-            self._model, self._device, prepared.coarse, grid, GroupLadder((group,), ()), seed=0, batch_size=BATCH, texture=True
+            self._model, self._device, prepared.coarse, GroupLadder((group,), ()), seed=0, batch_size=BATCH, texture=True
         )  # fmt: skip
         rows, height = stage.refine(0, np.zeros((grid.rows, grid.columns), np.int64)), grid.extent[0]
         drift = RowWindow(3, grid.extent[1])

@@ -39,8 +39,8 @@ class PromptedDenoiser(nn.Module):
         values: Tensor = self.encoder.encode(textures.pixels(unique))  # (U, T, d)
         return values[where]
 
-    def forward(self, residual: Tensor, sigma: Tensor, coarse: Tensor, prompt: Tensor | None) -> Tensor:
-        denoised: Tensor = self.patch_dit(residual, sigma, coarse, prompt)
+    def forward(self, residual: Tensor, sigma: Tensor, condition: Tensor, prompt: Tensor | None) -> Tensor:
+        denoised: Tensor = self.patch_dit(residual, sigma, condition, prompt)
         return denoised
 
 
@@ -85,7 +85,7 @@ def train_diffusion(
         noisy = clean + sigma.view(-1, 1, 1, 1) * torch.randn_like(clean)
         with autocast(device):
             prompt = retrieve_prompt(denoiser, classifier, textures, batch, top_k)
-            denoised = denoiser(noisy, sigma, batch.coarse, prompt)
+            denoised = denoiser(noisy, sigma, batch.condition(config), prompt)
         weight = (sigma**2 + config.sigma_data**2) / (sigma * config.sigma_data) ** 2  # lambda(sigma)
         loss = (weight.view(-1, 1, 1, 1) * (denoised - clean).square()).mean()
         trainee.step(loss, progress)

@@ -50,21 +50,21 @@ class FewStepWeights:
     critic_warmup: int = 150
 
 
-def sample_last_step(denoiser: PromptedDenoiser, coarse: Tensor, prompt: Tensor | None, steps: int) -> Tensor:
+def sample_last_step(denoiser: PromptedDenoiser, condition: Tensor, prompt: Tensor | None, steps: int) -> Tensor:
     """Sample residuals [B, 3, 64, 64] in `steps` steps from a random start noise each; only the last step has gradients."""
-    device = coarse.device
+    device = condition.device
     low, high = START_SIGMAS
-    starts = (low * (high / low) ** torch.rand(len(coarse))).tolist()
+    starts = (low * (high / low) ** torch.rand(len(condition))).tolist()
     grid = torch.tensor([karras_sigmas(start, steps).tolist() for start in starts], dtype=torch.float32, device=device)
-    residual = grid[:, :1, None, None] * torch.randn_like(coarse)
+    residual = grid[:, :1, None, None] * torch.randn_like(condition[:, :3])
     previous = torch.zeros_like(residual)
     with torch.no_grad():
         for i in range(steps - 1):
-            denoised = denoiser(residual, grid[:, i], coarse, prompt)
+            denoised = denoiser(residual, grid[:, i], condition, prompt)
             before = grid[:, i - 1] if i else torch.full_like(grid[:, 0], torch.inf)
             residual = solver_step(residual, denoised, previous, before, grid[:, i], grid[:, i + 1])
             previous = denoised
-    last: Tensor = denoiser(residual, grid[:, steps - 1], coarse, prompt)
+    last: Tensor = denoiser(residual, grid[:, steps - 1], condition, prompt)
     return last
 
 
@@ -109,7 +109,7 @@ def train_few_step(
     Returns:
         The denoiser with its averaged weights.
     """
-    device = pairs.coarse.device
+    device, config = pairs.coarse.device, denoiser.patch_dit.config
     place(denoiser, device).train().requires_grad_(True)
     critics = place(Critics(squeeze.CRITICS_LAYERS), device)
     generator = Trainee(denoiser, learning_rate, betas=(0.5, 0.99), ema_decay=0.998)
@@ -119,11 +119,11 @@ def train_few_step(
     shares = torch.tensor(STEP_SHARES)
     for progress in run.steps():
         with run.fetching(device):
-            batch: PatchBatch = pairs.draw(batch_size, denoiser.patch_dit.config.patch)
+            batch: PatchBatch = pairs.draw(batch_size, config.patch)
         steps = STEP_COUNTS[int(torch.multinomial(shares, 1))]
         with autocast(device):
             prompt = retrieve_prompt(denoiser, classifier, textures, batch, top_k)
-            refined = batch.coarse + sample_last_step(denoiser, batch.coarse, prompt, steps)
+            refined = batch.coarse + sample_last_step(denoiser, batch.condition(config), prompt, steps)
             of_refined, *views = random_views(refined, batch.hr, batch.coarse)
             with torch.no_grad():
                 hr_features, coarse_features = (squeeze.features(view) for view in views)

@@ -1,7 +1,7 @@
 """A training run's folder: what each phase leaves there and the next one takes up.
 
 config.json    sizes of the model, written by the first phase
-coarse.pt      phase 1       pairs.pt     coarse images of all photos (uint8), made once
+coarse.pt      phase 1       pairs.pt     LR and coarse images of all photos (uint8), made once
 texture.pt     phase 2       textures.pt  the chosen reference textures (pixels: never leaves this folder)
 diffusion.pt   phase 3       few_step.pt  phase 4
 groups.json    calibration   calibration.npz  what it measured
@@ -10,6 +10,7 @@ commands.txt   the commands that trained in this folder, a line each
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shlex
 from dataclasses import dataclass
@@ -25,10 +26,11 @@ from patchscaler_cli.models.placement import place
 from patchscaler_cli.models.texture import TextureClassifier, TextureEncoder
 from patchscaler_cli.models.weights_file import load_weights
 from patchscaler_cli.training.diffusion import PromptedDenoiser
-from patchscaler_cli.training.pairs import Pairs, draw_weights, make_pairs
+from patchscaler_cli.training.pairs import Pairs, make_pairs
 from patchscaler_cli.training.photos import Photos
 from patchscaler_cli.training.run import fresh_checkpoint, load_average, load_checkpoint
 from patchscaler_cli.training.texture import ReferenceTextures, choose_textures
+from patchscaler_cli.training.widening import shown_lr
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class RunFolder:
     def begin_from(self, weights: Path) -> None:
         """Start a new run from a weights file: its parts become the checkpoints of phases 1 to 3, at step 0.
 
+        A Patch-DiT that has not seen the LR picture is shown it from now on.
         The reference textures are chosen anew by the first phase that needs them: a weights file holds no pixels.
         A run that has begun already is left as it is, so the same command resumes it.
 
@@ -71,7 +74,9 @@ class RunFolder:
         if (self.path / "config.json").exists():
             return
         model, details = load_weights(weights)
-        self.set_config(model.config)
+        if not model.config.patch_dit.sees_lr:
+            model.patch_dit = shown_lr(model.patch_dit)
+        self.set_config(dataclasses.replace(model.config, patch_dit=model.patch_dit.config))
         past = {
             name: details[name]
             for name in ("commit", "seed", "device", "training", "commands", "begun_from")
@@ -148,15 +153,17 @@ class RunFolder:
         """The coarse images of `photos`, made where they are not in the folder yet (minutes on a CPU)."""
         file = self.path / "pairs.pt"
         if file.exists() and file.stat().st_mtime > self.coarse.stat().st_mtime:
-            coarse = torch.load(file, weights_only=True, mmap=photos.images.device.type == "cpu")
-            coarse = coarse.to(photos.images.device)
-            if coarse.shape[1:] != photos.images.shape:
-                raise PatchScalerError(f"{file}: made from other photos; remove it to make it again.")
-            return Pairs(photos, coarse, draw_weights(photos.images, coarse))
+            device = photos.images.device
+            stored = torch.load(file, weights_only=True, mmap=device.type == "cpu")
+            if not isinstance(stored, dict) or stored["coarse"].shape[1:] != photos.images.shape:
+                raise PatchScalerError(
+                    f"{file}: made from other photos or by an older version; remove it to make it again."
+                )
+            return Pairs.of(photos, stored["coarse"].to(device), stored["lr"].to(device))
         model = place(self.load_coarse(), photos.images.device)
         pairs = make_pairs(photos, model, variants)
         partial = file.with_suffix(".partial")
-        torch.save(pairs.coarse, partial)
+        torch.save({"coarse": pairs.coarse, "lr": pairs.lr}, partial)
         partial.replace(file)
         return pairs
 

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from patchscaler_cli.models.coarse import CoarseModel
+from patchscaler_cli.models.patch_dit import PatchDiTConfig
 from patchscaler_cli.training.degradation import Degradation, degrade
 from patchscaler_cli.training.photos import Photos, dihedral
 from patchscaler_cli.training.run import autocast
@@ -32,14 +33,20 @@ class PatchBatch:
     Attributes:
         hr: ground truth x [B, 3, 64, 64] in [-1, 1], float32.
         coarse: coarse patches y_0 [B, 3, 64, 64] in [-1, 1], float32.
+        lr: the same part of the LR pictures, every pixel repeated to HR size [B, 3, 64, 64] in [-1, 1], float32.
         neighbour: another HR patch from nearby in the same photograph [B, 3, 64, 64] in [-1, 1], float32.
         sources: the photograph of each [B], int64.
     """
 
     hr: Tensor
     coarse: Tensor
+    lr: Tensor
     neighbour: Tensor
     sources: Tensor
+
+    def condition(self, config: PatchDiTConfig) -> Tensor:
+        """What a denoiser of these sizes is shown of the patches [B, config.condition_channels, 64, 64]."""
+        return torch.cat((self.coarse, self.lr), 1) if config.sees_lr else self.coarse
 
 
 @dataclass(frozen=True)
@@ -48,16 +55,29 @@ class Pairs:
 
     Attributes:
         photos: the HR crops, uint8 [N, 3, H, W].
-        coarse: uint8 [V, N, 3, H, W], V degradations of each.
+        coarse: uint8 [V, N, 3, H, W], of V degradations of each.
+        lr: the LR pictures that they were made from, uint8 [V, N, 3, H/4, W/4].
         weights: probability of drawing a patch at each block [V * N, H/16 * W/16], float32; a row sums to one.
     """
 
     photos: Photos
     coarse: Tensor
+    lr: Tensor
     weights: Tensor
 
+    @classmethod
+    def of(cls, photos: Photos, coarse: Tensor, lr: Tensor) -> Pairs:
+        """Pairs of photos and what was made of them, with the weights that go with them."""
+        return cls(photos, coarse, lr, draw_weights(photos.images, coarse))
+
     def draw(self, count: int, size: int, align: int = 4) -> PatchBatch:
-        """Draw patches of `size` pixels with corners on multiples of `align`, flipped and turned at random."""
+        """Draw patches of `size` pixels with corners on multiples of `align`, flipped and turned at random.
+
+        Args:
+            count: how many.
+            size: side of a patch in HR pixels.
+            align: a multiple of the scale, so that a patch covers whole LR pixels.
+        """
         variants, n, _, height, width = self.coarse.shape
         photo, variant = self.photos.draw(count), torch.randint(variants, (count,), device=self.weights.device)
         block = torch.multinomial(self.weights[variant * n + photo], 1)[:, 0]
@@ -67,12 +87,15 @@ class Pairs:
         left = (block % columns * BLOCK + BLOCK - jitter[1]).clamp(0, width - size)
         hr = _cut(self.photos.images, (photo,), top, left, size)
         coarse = _cut(self.coarse, (variant, photo), top, left, size)
+        scale = height // self.lr.shape[-2]
+        lr = _cut(self.lr, (variant, photo), top // scale, left // scale, size // scale)
+        lr = lr.repeat_interleave(scale, -2).repeat_interleave(scale, -1)
         aside = _displacements(count, size).to(block.device)
         near_top, near_left = (top + aside[0]).clamp(0, height - size), (left + aside[1]).clamp(0, width - size)
         neighbour = _cut(self.photos.images, (photo,), near_top, near_left, size)
-        patches = torch.stack((hr, coarse, neighbour)).float() / 127.5 - 1  # (3, B, 3, S, S)
-        patches = dihedral(patches, int(torch.randint(8, ())))
-        return PatchBatch(patches[0], patches[1], patches[2], self.photos.sources[photo])
+        patches = torch.stack((hr, coarse, lr, neighbour)).float() / 127.5 - 1  # (4, B, 3, S, S)
+        hr, coarse, lr, neighbour = dihedral(patches, int(torch.randint(8, ()))).unbind()
+        return PatchBatch(hr, coarse, lr, neighbour, self.photos.sources[photo])
 
 
 def _cut(images: Tensor, indices: tuple[Tensor, ...], top: Tensor, left: Tensor, size: int) -> Tensor:
@@ -93,17 +116,21 @@ def _displacements(count: int, size: int) -> Tensor:
 def make_pairs(photos: Photos, model: CoarseModel, variants: int, degradation: Degradation | None = None) -> Pairs:
     """Degrade every photo `variants` times and restore it with the coarse model."""
     device, settings, scale = photos.images.device, degradation or Degradation(), model.config.scale
-    coarse = torch.empty((variants, *photos.images.shape), dtype=torch.uint8, device=device)
+    n, _, height, width = photos.images.shape
+    coarse = torch.empty((variants, n, 3, height, width), dtype=torch.uint8, device=device)
+    lr = torch.empty((variants, n, 3, height // scale, width // scale), dtype=torch.uint8, device=device)
     for variant in range(variants):
         for start in range(0, len(photos.images), 8):
             hr = photos.images[start : start + 8].float() / 255
-            lr = F.pad(degrade(hr, settings, scale, chunk=1) * 2 - 1, (MARGIN,) * 4, mode="reflect")
+            degraded = degrade(hr, settings, scale, chunk=1)
+            lr[variant, start : start + 8] = (degraded * 255).round().to(torch.uint8)
+            padded = F.pad(degraded * 2 - 1, (MARGIN,) * 4, mode="reflect")
             with autocast(device):
-                restored = model(lr.contiguous(memory_format=torch.channels_last))[0]
+                restored = model(padded.contiguous(memory_format=torch.channels_last))[0]
             border = MARGIN * scale
             restored = restored[..., border:-border, border:-border]
             coarse[variant, start : start + 8] = ((restored + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-    return Pairs(photos, coarse, draw_weights(photos.images, coarse))
+    return Pairs.of(photos, coarse, lr)
 
 
 def draw_weights(images: Tensor, coarse: Tensor) -> Tensor:
