@@ -192,6 +192,26 @@ def test_a_new_run_begins_from_a_weights_file(data: Path, networks: Path, tmp_pa
     assert details(folder, None, 0, "cpu")["begun_from"] == past
 
 
+def test_denoisers_are_averaged_one_that_has_not_seen_the_lr_picture_among_them(
+    trained: RunFolder, tmp_path: Path, run_cli: RunCli
+) -> None:
+    mine, stem = RunFolder(tmp_path / "run"), "patch_dit.stem.weight"
+    mine.set_config(SMALL)
+    blind = load_checkpoint(trained.few_step)
+    weights = blind["trainees"]["denoiser"]["average"]
+    weights["patch_dit.out.bias"] += 1
+    weights[stem] = weights[stem][:, :6]
+    torch.save(blind, tmp_path / "blind.pt")
+    assert run_cli("train", "average", trained.few_step, tmp_path / "blind.pt", "--run", mine.path).exit_code == 0
+    before, after = (folder.load_denoiser(folder.few_step).state_dict() for folder in (trained, mine))
+    assert torch.allclose(after["patch_dit.out.bias"], before["patch_dit.out.bias"] + 0.5)
+    assert torch.allclose(after[stem][:, :6], before[stem][:, :6])
+    assert torch.allclose(after[stem][:, 6:], before[stem][:, 6:] / 2)
+    other = run_cli("train", "average", trained.few_step, trained.coarse, "--run", mine.path)
+    assert other.exit_code == 1
+    assert "no checkpoint of the few-step phase" in " ".join(other.stderr.split())
+
+
 def test_a_phase_without_the_one_before_says_so(tmp_path: Path, data: Path, run_cli: RunCli) -> None:
     result = run_cli("train", "texture", "--data", data, "--run", tmp_path / "new", "--steps", 1)
     assert result.exit_code == 1

@@ -119,6 +119,22 @@ def few_step(
     run_few_step(settings, variants, FewStepWeights(pixel, perceptual, adversarial, feature_adversarial), lpips_squeeze)
 
 
+@app.command()
+def average(
+    run: RunPath,
+    checkpoints: Annotated[
+        list[Path], typer.Argument(help="few_step.pt of two runs or more; one that is named twice counts twice.")
+    ],
+) -> None:
+    """Average the denoisers of runs that began from the same weights; a run's few-step checkpoint becomes their mean."""
+    from patchscaler_cli.training.averaging import average_few_step
+    from patchscaler_cli.training.folder import RunFolder
+
+    folder = RunFolder(run)
+    average_few_step(checkpoints, folder.few_step)
+    folder.note_command(sys.argv)
+
+
 HrFolder = Annotated[Path, typer.Option("--hr", help="Folder of validation pictures (PNG).")]
 LrFolders = Annotated[
     list[Path], typer.Option("--lr", help="Folder of the same at a fourth of the size; may be given twice.")
