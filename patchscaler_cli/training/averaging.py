@@ -39,15 +39,17 @@ def average_few_step(checkpoints: Sequence[Path], output: Path) -> None:
     for one in averages:
         one[PREFIX + STEM] = widened_stem(one[PREFIX + STEM], channels)
     first = averages[0]
+    sizes = {name: weight.shape for name, weight in first.items()}
     for path, one in zip(checkpoints, averages, strict=True):
-        if {name: weight.shape for name, weight in one.items()} != {
-            name: weight.shape for name, weight in first.items()
-        }:
+        if {name: weight.shape for name, weight in one.items()} != sizes:
             raise PatchScalerError(f"{path}: its network has other sizes than that of {checkpoints[0]}.")
     mean = {name: torch.stack([one[name] for one in averages]).mean(0) for name in first}
     trainee = states[0]["trainees"][DENOISER]
     states[0]["trainees"][DENOISER] = trainee | {"module": mean, "average": mean, "optimizer": None}
-    torch.save(states[0], output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    partial = output.with_suffix(".partial")
+    torch.save(states[0], partial)
+    partial.replace(output)
 
 
 def _denoiser(state: dict[str, Any], path: Path) -> dict[str, Tensor]:
