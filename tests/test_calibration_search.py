@@ -17,14 +17,15 @@ from patchscaler_cli.training.calibrate_search import (
     EACH_GROUP,
     FLAT,
     MOST_GROUPS,
+    PLAIN,
     best_choices,
     frontier,
-    keeping_flat,
+    gentle_where_flat,
     presets,
     search,
     uniform_curve,
 )
-from patchscaler_cli.training.calibrate_table import Measurements, lagrange_weights, outcome
+from patchscaler_cli.training.calibrate_table import KEEP, Measurements, lagrange_weights, outcome
 
 CANDIDATES = (Group(0.0, 0), Group(0.1, 1), Group(0.2, 2), Group(0.3, 4))
 PATCHES = 100
@@ -99,11 +100,27 @@ def test_flat_patches_stay_coarse_and_only_hard_ones_take_many_steps(nothing_fla
     assert chosen.outcome.lpips == pytest.approx(0.5 - 0.7 * 0.2 - 0.1 * 0.4)
 
 
-def test_sure_patches_stay_coarse_even_where_lpips_would_gain() -> None:
-    ladder = GroupLadder((Group(0.1, 1), Group(0.2, 2), Group(0.3, 4)), (0.7, 0.2))
-    assert keeping_flat(ladder) == GroupLadder((Group(0.0, 0), Group(0.2, 2), Group(0.3, 4)), (FLAT, 0.2))
-    generous = GroupLadder((Group(0.0, 0), Group(0.3, 4)), (0.3,))
-    assert keeping_flat(generous) == generous
+LEAST = Group(0.1, 1)
+
+
+@pytest.mark.parametrize(
+    ("groups", "thresholds", "gentle_groups", "gentle_thresholds"),
+    [
+        ((Group(0.2, 2), Group(0.3, 4)), (0.7,), (KEEP, LEAST, Group(0.3, 4)), (PLAIN, FLAT)),
+        ((Group(0.2, 2), Group(0.3, 4)), (0.2,), (KEEP, LEAST, Group(0.2, 2), Group(0.3, 4)), (PLAIN, FLAT, 0.2)),
+        ((LEAST, Group(0.3, 4)), (0.3,), (KEEP, LEAST, Group(0.3, 4)), (PLAIN, 0.3)),
+        ((KEEP, Group(0.2, 2)), (0.7,), (KEEP, LEAST, Group(0.2, 2)), (0.7, FLAT)),
+        ((KEEP, Group(0.2, 2)), (0.3,), (KEEP, Group(0.2, 2)), (0.3,)),
+        ((Group(0.3, 4),), (), (KEEP, LEAST, Group(0.3, 4)), (PLAIN, FLAT)),
+    ],
+)
+def test_sure_patches_take_one_gentle_step_at_most_and_plain_ones_none(
+    groups: tuple[Group, ...],
+    thresholds: tuple[float, ...],
+    gentle_groups: tuple[Group, ...],
+    gentle_thresholds: tuple[float, ...],
+) -> None:
+    assert gentle_where_flat(GroupLadder(groups, thresholds), LEAST) == GroupLadder(gentle_groups, gentle_thresholds)
 
 
 def test_presets_keep_their_promises(nothing_flat: None) -> None:

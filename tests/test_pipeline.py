@@ -134,6 +134,16 @@ def test_coarse_only_never_enters_the_patch_dit(upscaler: Upscaler, picture: Pic
     assert np.array_equal(result.pixels, result.coarse)
 
 
+def test_patches_of_one_colour_never_enter_the_patch_dit(upscaler: Upscaler, picture: Picture) -> None:
+    drawing = np.full((60, 80, 3), 200, np.uint8)
+    assert upscaler.upscale(drawing).network_evaluations == 0
+    drawing[:16, :16] = picture[:16, :16]
+    result = upscaler.upscale(drawing)
+    assert result.network_evaluations > 0
+    assert (result.patch_groups[2:, 2:] == 0).all()
+    assert np.array_equal(result.pixels[200:, 200:], result.coarse[200:, 200:])
+
+
 def test_no_texture_leaves_the_prompt_out(upscaler: Upscaler, picture: Picture) -> None:
     assert (
         _difference(upscaler.upscale(picture).pixels, upscaler.upscale(picture, UpscaleSettings(texture=False)).pixels)

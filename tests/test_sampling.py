@@ -12,7 +12,7 @@ from torch import Tensor
 from patchscaler_cli.errors import PatchScalerError, UsageError
 from patchscaler_cli.sampling.grouped import PatchInputs, sample_groups
 from patchscaler_cli.sampling.groups import Group, GroupLadder
-from patchscaler_cli.sampling.qmap import quantify
+from patchscaler_cli.sampling.qmap import plain_patches, quantify
 from patchscaler_cli.sampling.schedule import karras_sigmas
 from patchscaler_cli.sampling.solver import solver_step
 
@@ -105,6 +105,22 @@ def test_the_qmap_is_the_mean_confidence_of_each_patch(height: int, width: int) 
     for r, top in enumerate(rows):
         for c, left in enumerate(columns):
             assert np.isclose(qmap[r, c], confidence[top : top + 16, left : left + 16].mean(), atol=1e-5)
+
+
+@given(st.integers(17, 50), st.integers(17, 50), st.integers(0, 2**31))
+@settings(max_examples=20)
+def test_a_patch_is_plain_if_it_and_the_pixels_next_to_it_have_one_colour(height: int, width: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    lr = np.full((3, height + 1, width + 1), 0.25, np.float32)
+    lr[rng.integers(3), rng.integers(height + 1), rng.integers(width + 1)] = rng.choice([0.25, 0.5])
+    rows, columns = np.arange(0, height - 15, 7), np.arange(0, width - 15, 7)
+    plain = plain_patches(lr, rows, columns, 16)
+    corner = np.s_[16, 16]  # the one pixel that touches a patch nowhere but in a corner is not looked at
+    for r, top in enumerate(rows):
+        for c, left in enumerate(columns):
+            around = lr[:, top : top + 17, left : left + 17].copy()
+            around[:, *corner] = 0.25
+            assert plain[r, c] == (around == 0.25).all()
 
 
 def _denoise(residual: Tensor, sigma: Tensor, coarse: Tensor, prompt: Tensor | None) -> Tensor:

@@ -23,7 +23,6 @@ from patchscaler_cli.pipeline.pixels import AnyArray
 from patchscaler_cli.pipeline.settings import Progress, UpscaleSettings
 from patchscaler_cli.pipeline.stage_clock import StageClock
 from patchscaler_cli.sampling.groups import GroupLadder
-from patchscaler_cli.sampling.qmap import quantify
 from patchscaler_cli.tiling.grid import PatchGrid
 from patchscaler_cli.tiling.rows import Rows
 
@@ -161,12 +160,10 @@ class BandMaker:
 
     def patch_groups(self, first: int, last: int) -> npt.NDArray[np.int64]:
         """Make the coarse image under rows `first` to `last` of the patches and tell their groups [n, columns]."""
-        grid, (top, bottom) = self.section.grid, self.section.grid.reach(first, last)
         with self._clock.stage("coarse"):
-            self._coarse.finish(bottom)
+            self._coarse.finish(self.section.grid.reach(first, last)[1])
         with self._clock.stage("group"):
-            confidence = self._coarse.confidence[top:bottom]
-            return self._ladder.assign(quantify(confidence, grid.tops[first:last] - top, grid.lefts, grid.size))
+            return self._ladder.assign(self._coarse.qmap(first, last))
 
     def part(self, first: int, patch_groups: npt.NDArray[np.int64]) -> Part:
         """What `refine_together` takes to refine these patches."""

@@ -14,6 +14,7 @@ from patchscaler_cli.pipeline.colour import REACH, enlarged_low_pass, reduced
 from patchscaler_cli.pipeline.limits import Limits, is_out_of_memory, release
 from patchscaler_cli.pipeline.pixels import AnyArray, to_network
 from patchscaler_cli.pipeline.precision import widened
+from patchscaler_cli.sampling.qmap import plain_patches, quantify
 from patchscaler_cli.tiling.grid import PatchGrid, Tile, even_cuts, tiles
 from patchscaler_cli.tiling.rows import Rows, RowWindow
 
@@ -128,6 +129,14 @@ class CoarseStage:
         """LR pixels with their halo [3, h, w] to coarse image and confidence without it, on the host."""
         restored, logit = model.restore_inner(send(cut[None], self.device))
         return restored[0].cpu().numpy(), torch.sigmoid(logit[0, 0]).cpu().numpy()
+
+    def qmap(self, first: int, last: int) -> npt.NDArray[np.float32]:
+        """Qmap [n, columns] of rows `first` to `last` of the patches, under which the coarse image is finished: the mean
+        confidence of each, and 1 where the LR picture has one single colour."""
+        grid, (top, bottom) = self.grid, self.grid.reach(first, last)
+        patches = grid.tops[first:last] - top, grid.lefts, grid.size
+        plain = plain_patches(self.lr(top, bottom + 1, 0, self.extent[1] + 1), *patches)
+        return np.where(plain, np.float32(1), quantify(self.confidence[top:bottom], *patches))
 
     def lr(self, top: int, bottom: int, left: int, right: int) -> Rows:
         """A rectangle of the continued LR picture [3, bottom - top, right - left], in [-1, 1], float32."""

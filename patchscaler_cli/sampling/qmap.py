@@ -20,9 +20,37 @@ def quantify(
     Returns:
         Qmap [R, Q], float32; low = hard to reconstruct.
     """
-    sums = np.zeros((confidence.shape[0] + 1, confidence.shape[1] + 1), np.float64)
-    sums[1:, 1:] = confidence.cumsum(0, dtype=np.float64).cumsum(1)
+    return (_patch_sums(confidence, rows, columns, size) / size**2).astype(np.float32)
+
+
+def plain_patches(
+    lr: npt.NDArray[np.float32], rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64], size: int
+) -> npt.NDArray[np.bool_]:
+    """Which patches of a grid [R, Q] are of one single colour in the LR picture, the pixels next to them counted in.
+
+    Screenshots and drawings are full of them. No photograph looks like that, and the coarse image of such a patch is right:
+    the confidence map, which has learned from photographs, cannot know it.
+
+    Args:
+        lr: the LR picture [3, h + 1, w + 1], with a row and a column more than the patches cover.
+        rows: as `quantify`.
+        columns: as `quantify`.
+        size: as `quantify`.
+    """
+    changes = (np.diff(lr, axis=1)[:, :, :-1] != 0).any(0) | (np.diff(lr, axis=2)[:, :-1] != 0).any(0)
+    return _patch_sums(changes, rows, columns, size) == 0
+
+
+def _patch_sums(
+    values: npt.NDArray[np.float32] | npt.NDArray[np.bool_],
+    rows: npt.NDArray[np.int64],
+    columns: npt.NDArray[np.int64],
+    size: int,
+) -> npt.NDArray[np.float64]:
+    """The sum of a map [h, w] over every patch [R, Q]."""
+    sums = np.zeros((values.shape[0] + 1, values.shape[1] + 1), np.float64)
+    sums[1:, 1:] = values.cumsum(0, dtype=np.float64).cumsum(1)
     top, bottom = rows[:, None], rows[:, None] + size
     left, right = columns[None], columns[None] + size
-    totals = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
-    return (totals / size**2).astype(np.float32)
+    patch_sums: npt.NDArray[np.float64] = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
+    return patch_sums

@@ -24,7 +24,6 @@ from patchscaler_cli.pipeline.diffusion_stage import DiffusionStage
 from patchscaler_cli.pipeline.network_pass import refinement_fade
 from patchscaler_cli.pipeline.pixels import from_network, to_network
 from patchscaler_cli.sampling.groups import Group, GroupLadder
-from patchscaler_cli.sampling.qmap import quantify
 from patchscaler_cli.tiling.grid import PatchGrid
 from patchscaler_cli.tiling.rows import Rows, RowWindow
 from patchscaler_cli.training.calibrate_table import Measurements
@@ -109,7 +108,7 @@ class PatchMeasurer:
         grid = patch_grid(self._model, *one.lr.shape[:2])
         stage = CoarseStage(self._model.coarse, one.lr, grid, 256, self._device)
         stage.finish(grid.extent[0])
-        return _Prepared(stage, quantify(stage.confidence, grid.tops, grid.lefts, grid.size))
+        return _Prepared(stage, stage.qmap(0, grid.rows))
 
     def refinement(self, prepared: _Prepared, group: Group, one: Example) -> Rows:
         """What the pipeline adds to the coarse image at fidelity 0 if all patches are in one group [3, H, W]."""

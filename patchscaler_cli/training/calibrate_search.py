@@ -4,9 +4,10 @@ The rule. A patch is worth one more evaluation if that lowers LPIPS by at least 
 into BINS bins; for a price and a fidelity, the ladder with the lowest LPIPS + price x evaluations is found exactly, by
 dynamic programming over the bins: at most MOST_GROUPS groups, each worth EACH_GROUP, neither steps nor start noise falling
 towards the hard patches; once for every number of steps that the hardest bin may take. Patches of a confidence of FLAT and
-more keep the coarse image whatever LPIPS says: it likes grain, and nobody wants it in a sky. Prices and fidelities make
-many ladders. Those that keep PSNR-Y the wanted margin above bicubic's on every set of pictures, and that no other one beats
-in both LPIPS and evaluations, are the curve. From it come the presets:
+more take at most one step from the least start noise, whatever LPIPS says: it likes grain, and what a sky gets must stay
+below what is seen. Patches of one single colour (Qmap 1) keep the coarse image. Prices and fidelities make many ladders.
+Those that keep PSNR-Y the wanted margin above bicubic's on every set of pictures, and that no other one beats in both LPIPS
+and evaluations, are the curve. From it come the presets:
 
 - best: the lowest LPIPS;
 - balanced, the default: of the ladders that take at most MOST_COST of the evaluations of uniform sampling with their
@@ -33,6 +34,8 @@ EACH_GROUP = 0.0003
 """LPIPS that a further group must gain: where two ladders are as good, the simpler one is taken."""
 FLAT = 0.5
 """Confidence at which the coarse image is expected to be wrong by 2.5 levels of 255 on average (training/coarse.py, ETA)."""
+PLAIN = 0.95
+"""Confidence that no photograph's patch reaches, but patches of one single colour do."""
 PRICES = (0.0, *(0.0005 * 2 ** (i / 4) for i in range(41)))
 """LPIPS that one more evaluation a patch must be worth: 0, and from 0.0005 to 0.5."""
 FIDELITIES = tuple(i / 20 for i in range(17))
@@ -84,7 +87,7 @@ def search(table: Measurements, margin: float) -> list[Found]:
         work = np.outer([len(one) for one in bins], table.steps) / len(order)
         uniform = [outcome(table, shares, np.full(len(order), one)) for one in range(len(table.candidates))]
         for choice in best_choices(worth + np.multiply.outer(PRICES, work), table.candidates):
-            ladder = keeping_flat(ladder_of(table, bins, choice))
+            ladder = gentle_where_flat(ladder_of(table, bins, choice), table.candidates[1])
             if (ladder, fidelity) not in found:
                 real = _outcome_of(table, shares, ladder)
                 found[ladder, fidelity] = Found(ladder, fidelity, real, uniform[int(choice[-1])])
@@ -146,13 +149,20 @@ def ladder_of(table: Measurements, bins: list[npt.NDArray[np.int64]], choice: np
     return GroupLadder(tuple(groups), tuple(round(threshold, 4) for threshold in thresholds))
 
 
-def keeping_flat(ladder: GroupLadder) -> GroupLadder:
-    """The ladder whose patches of a confidence of FLAT and more keep the coarse image; the others as they were."""
-    above = sum(threshold >= FLAT for threshold in ladder.thresholds)
-    groups, thresholds = ladder.groups[above:], ladder.thresholds[above:]
-    if groups[0].steps == 0:
-        return GroupLadder(groups, thresholds)
-    return GroupLadder((KEEP, *groups), (FLAT, *thresholds))
+def gentle_where_flat(ladder: GroupLadder, least: Group) -> GroupLadder:
+    """The ladder with no more than one `least` step where the confidence is FLAT and more, and none where it is PLAIN."""
+    runs = [(KEEP, PLAIN)]  # (group, the confidence from which on), easiest first
+    for group, threshold in zip(ladder.groups, (*ladder.thresholds, -np.inf), strict=True):
+        runs += [(least if group.steps else KEEP, max(threshold, FLAT)), (group, threshold)]
+    groups: list[Group] = []
+    thresholds: list[float] = []
+    for group, threshold in runs:
+        if groups and group == groups[-1]:
+            thresholds[-1] = min(threshold, thresholds[-1])
+        elif not thresholds or threshold < thresholds[-1]:
+            groups.append(group)
+            thresholds.append(threshold)
+    return GroupLadder(tuple(groups), tuple(thresholds[:-1]))
 
 
 def _outcome_of(table: Measurements, shares: Shares, ladder: GroupLadder) -> Outcome:
