@@ -38,7 +38,8 @@ def plain_patches(
         size: as `quantify`.
     """
     changes = (np.diff(lr, axis=1)[:, :, :-1] != 0).any(0) | (np.diff(lr, axis=2)[:, :-1] != 0).any(0)
-    return _patch_sums(changes, rows, columns, size) == 0
+    plain: npt.NDArray[np.bool_] = _patch_sums(changes, rows, columns, size) == 0
+    return plain
 
 
 def _patch_sums(
