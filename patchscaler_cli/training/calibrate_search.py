@@ -41,7 +41,7 @@ PRICES = (0.0, *(0.0005 * 2 ** (i / 4) for i in range(41)))
 FIDELITIES = tuple(i / 20 for i in range(17))
 MOST_COST = 0.4
 NEARNESS = 0.01
-SLACK = 0.01
+SLACK = 0.005
 
 
 @dataclass(frozen=True)
