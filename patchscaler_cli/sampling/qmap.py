@@ -28,8 +28,8 @@ def plain_patches(
 ) -> npt.NDArray[np.bool_]:
     """Which patches of a grid [R, Q] are of one single colour in the LR picture, the pixels next to them counted in.
 
-    Screenshots and drawings are full of them. No photograph looks like that, and the coarse image of such a patch is right:
-    the confidence map, which has learned from photographs, cannot know it.
+    Screenshots and drawings are full of them; of photographs only what is clipped looks like that. The coarse image of such a
+    patch is right, which the confidence map, having learned from photographs, cannot know.
 
     Args:
         lr: the LR picture [3, h + 1, w + 1], with a row and a column more than the patches cover.

@@ -35,7 +35,7 @@ EACH_GROUP = 0.0003
 FLAT = 0.5
 """Confidence at which the coarse image is expected to be wrong by 2.5 levels of 255 on average (training/coarse.py, ETA)."""
 PLAIN = 0.95
-"""Confidence that no photograph's patch reaches, but patches of one single colour do."""
+"""Confidence that the confidence map never reaches (0.61 at most, measured), but the Qmap of patches of one colour does."""
 PRICES = (0.0, *(0.0005 * 2 ** (i / 4) for i in range(41)))
 """LPIPS that one more evaluation a patch must be worth: 0, and from 0.0005 to 0.5."""
 FIDELITIES = tuple(i / 20 for i in range(17))
