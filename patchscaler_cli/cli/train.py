@@ -106,9 +106,10 @@ def few_step(
     lpips_squeeze: SqueezeFile,
     steps: Steps = None, minutes: Minutes = None, device: Device = "cpu", threads: Threads = 2,
     seed: Seed = 0, batch_size: BatchSize = None, init: Init = None, variants: Variants = 2,
-    pixel: Annotated[float, typer.Option(help="Weight of the pixel loss.")] = 3.0,
-    perceptual: Annotated[float, typer.Option(help="Weight of the perceptual loss.")] = 0.5,
-    adversarial: Annotated[float, typer.Option(help="Weight of the adversarial loss of pixels.")] = 0.04,
+    pixel: Annotated[float, typer.Option(help="Weight of the pixel loss.")] = 0.8,
+    perceptual: Annotated[float, typer.Option(help="Weight of the perceptual loss.")] = 1.0,
+    efficientnet: Annotated[float, typer.Option(help="Weight of the second perceptual loss; needs extra train.")] = 0.5,
+    adversarial: Annotated[float, typer.Option(help="Weight of the adversarial loss of pixels.")] = 0.03,
     feature_adversarial: Annotated[float, typer.Option(help="Weight of the adversarial loss of features.")] = 0.01,
 ) -> None:  # fmt: skip
     """Phase 4: one to four steps made good, by pixel, perceptual and adversarial losses."""
@@ -116,7 +117,8 @@ def few_step(
     from patchscaler_cli.training.phases import run_few_step
 
     settings = _settings(data, run, steps, minutes, device, threads, seed, batch_size, init)
-    run_few_step(settings, variants, FewStepWeights(pixel, perceptual, adversarial, feature_adversarial), lpips_squeeze)
+    weights = FewStepWeights(pixel, perceptual, efficientnet, adversarial, feature_adversarial)
+    run_few_step(settings, variants, weights, lpips_squeeze)
 
 
 @app.command()

@@ -11,6 +11,7 @@ import torch
 from patchscaler_cli.errors import UsageError
 from patchscaler_cli.training.coarse import train_coarse
 from patchscaler_cli.training.diffusion import train_diffusion
+from patchscaler_cli.training.efficientnet import EfficientNetLite
 from patchscaler_cli.training.few_step import FewStepWeights, train_few_step
 from patchscaler_cli.training.folder import RunFolder
 from patchscaler_cli.training.pairs import residual_deviation
@@ -88,9 +89,10 @@ def run_few_step(settings: PhaseSettings, variants: int, weights: FewStepWeights
     settings.begin()
     folder = settings.folder
     network = LpipsSqueeze(squeeze, settings.device)
+    second = EfficientNetLite(settings.device) if weights.efficientnet else None
     pairs = folder.pairs(load_photos(settings.data, settings.threads).to(settings.device), variants)
     classifier = folder.load_classifier().to(settings.device)
     train_few_step(
-        pairs, folder.textures(pairs), classifier, folder.load_denoiser(folder.diffusion), network, folder.few_step,
-        settings.budget, weights=weights, top_k=folder.config().texture.top_k, batch_size=settings.batch_size or 32,
+        pairs, folder.textures(pairs), classifier, folder.load_denoiser(folder.diffusion), network, second,
+        folder.few_step, settings.budget, weights=weights, top_k=folder.config().texture.top_k, batch_size=settings.batch_size or 32,
     )  # fmt: skip

@@ -1,0 +1,52 @@
+"""Areas of neighbouring patches are cut and blended as a picture's are."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from patchscaler_cli.training.areas import OVERLAP, PATCHES, area_side, blend, cut, patches_of
+from patchscaler_cli.training.pairs import PatchBatch
+
+
+@pytest.mark.parametrize("patch", [32, 64])
+def test_the_patches_of_an_area_blend_to_the_area(patch: int) -> None:
+    side = area_side(patch)
+    areas = torch.randn(3, 3, side, side, generator=torch.Generator().manual_seed(0))
+    patches = cut(areas, patch)
+    assert patches.shape == (3 * PATCHES, 3, patch, patch)
+    assert torch.allclose(blend(patches), areas, atol=1e-6)
+
+
+def test_neighbours_share_their_overlap() -> None:
+    left, right, *_ = cut(torch.randn(1, 3, area_side(64), area_side(64)), 64)
+    assert torch.equal(left[..., -OVERLAP:], right[..., :OVERLAP])
+
+
+def test_where_no_neighbour_lies_a_patch_alone_counts() -> None:
+    patches = torch.zeros(PATCHES, 3, 64, 64)
+    patches[0] = 1
+    area = blend(patches)
+    inner = 64 - OVERLAP
+    assert (area[..., :inner, :inner] == 1).all()
+    assert (area[..., 64:] == 0).all()
+    assert (area[..., 64:, :] == 0).all()
+    assert (area[..., :inner, inner:64].diff(dim=-1) < 0).all()
+
+
+def test_gradients_reach_every_patch_of_an_area() -> None:
+    patches = torch.zeros(PATCHES, 3, 64, 64, requires_grad=True)
+    blend(patches).sum().backward()  # type: ignore[no-untyped-call]
+    assert patches.grad is not None
+    assert (patches.grad > 0).all()
+    assert torch.allclose(patches.grad.sum(), torch.tensor(3.0 * area_side(64) ** 2))
+
+
+def test_a_batch_of_areas_becomes_the_batch_of_their_patches() -> None:
+    side = area_side(64)
+    hr, coarse, lr, neighbour = torch.randn(4, 2, 3, side, side).unbind()
+    batch = patches_of(PatchBatch(hr, coarse, lr, neighbour, torch.tensor([5, 7])), 64)
+    assert batch.sources.tolist() == [5] * PATCHES + [7] * PATCHES
+    for patches, areas in ((batch.hr, hr), (batch.coarse, coarse), (batch.lr, lr), (batch.neighbour, neighbour)):
+        assert torch.equal(patches[PATCHES], areas[1, :, :64, :64])
+        assert torch.equal(patches[PATCHES - 1], areas[0, :, -64:, -64:])
