@@ -167,6 +167,23 @@ def test_one_command_trains_a_weights_file_and_goes_on_where_it_stopped(
     assert (folder.coarse.stat().st_mtime_ns, (folder.path / "pairs.pt").stat().st_mtime_ns) == (checkpoint, pairs)
 
 
+@pytest.mark.parametrize("missing", ["--lpips-squeeze", "--lpips", "--hr"])
+def test_what_the_last_phases_lack_is_said_before_the_first(
+    missing: str, data: Path, networks: Path, validation: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    files = {
+        "--lpips-squeeze": networks / "squeeze.safetensors", "--lpips": networks / "alex.safetensors",
+        "--hr": validation / "hr",
+    }  # fmt: skip
+    files[missing] = tmp_path / "nowhere"
+    words: list[Any] = [word for pair in files.items() for word in pair]
+    words += ["--lr", validation / "lr", "--data", data, "--run", tmp_path / "run", "--minutes", 0.001, "--threads", 1]
+    result = run_cli("train", "all", *words)
+    assert result.exit_code == 1
+    assert "nowhere" in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("from_weights", [False, True])
 def test_the_phases_share_the_whole_time(from_weights: bool) -> None:
     assert sum(minutes_of_phases(120, from_weights).values()) == pytest.approx(120)

@@ -214,7 +214,18 @@ def all_phases(
     variants: Variants = 1, psnr_margin: Margin = 0.15, output: Output = None, sources: Sources = None,
 ) -> None:  # fmt: skip
     """All phases one after the other, up to the weights file. Started again, it goes on where it stopped."""
+    import torch
+
+    from patchscaler_cli.evaluation.metrics import load_lpips
+    from patchscaler_cli.training.calibrate import load_sets
+    from patchscaler_cli.training.few_step import FewStepWeights
+    from patchscaler_cli.training.phases import perceptual_networks
     from patchscaler_cli.training.recipe import minutes_of_phases
+
+    # What only the last phases read is read once before the first: nobody wants to hear of it after ten hours.
+    perceptual_networks(lpips_squeeze, FewStepWeights(), torch.device("cpu"))
+    load_lpips(lpips)
+    load_sets(hr, lr, 1)
 
     spans = minutes_of_phases(minutes, from_weights=init is not None)
     how: dict[str, Any] = {"device": device, "threads": threads, "seed": seed}

@@ -84,12 +84,22 @@ def run_diffusion(settings: PhaseSettings, variants: int) -> None:
     )  # fmt: skip
 
 
+def perceptual_networks(
+    squeeze: Path, weights: FewStepWeights, device: torch.device
+) -> tuple[LpipsSqueeze, EfficientNetLite | None]:
+    """The networks of the few-step phase's perceptual losses.
+
+    Raises:
+        PatchScalerError: if one of them is not at hand.
+    """
+    return LpipsSqueeze(squeeze, device), EfficientNetLite(device) if weights.efficientnet else None
+
+
 def run_few_step(settings: PhaseSettings, variants: int, weights: FewStepWeights, squeeze: Path) -> None:
     """Phase 4: pixel, perceptual and adversarial losses along the sampler's own trajectory."""
     settings.begin()
     folder = settings.folder
-    network = LpipsSqueeze(squeeze, settings.device)
-    second = EfficientNetLite(settings.device) if weights.efficientnet else None
+    network, second = perceptual_networks(squeeze, weights, settings.device)
     pairs = folder.pairs(load_photos(settings.data, settings.threads).to(settings.device), variants)
     classifier = folder.load_classifier().to(settings.device)
     train_few_step(
