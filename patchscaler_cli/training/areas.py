@@ -13,7 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from patchscaler_cli.models.coarse import CoarseConfig
 from patchscaler_cli.tiling.blending import windows
+from patchscaler_cli.tiling.grid import PatchGrid
 from patchscaler_cli.training.pairs import PatchBatch
 
 ACROSS = 2
@@ -21,8 +23,8 @@ ACROSS = 2
 
 PATCHES = ACROSS**2
 
-OVERLAP = 8
-"""HR pixels that neighbouring patches share, as the pipeline's usual ones do."""
+OVERLAP = PatchGrid.overlap * CoarseConfig.scale
+"""HR pixels that neighbouring patches share: as many as in a picture."""
 
 
 def area_side(patch: int) -> int:
