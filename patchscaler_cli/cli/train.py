@@ -33,7 +33,7 @@ Seed = Annotated[int, typer.Option(help="Seed of everything drawn at random.")]
 BatchSize = Annotated[int | None, typer.Option(help="Samples a step; the phase's own default if not given.")]
 Init = Annotated[Path | None, typer.Option(help="Begin a new run from this weights file instead of from nothing.")]
 Variants = Annotated[
-    int, typer.Option(help="Degradations of every photo in the cached pairs (1 GiB each for 1,362 crops).")
+    int, typer.Option(help="Versions of every photo in the cached pairs (2 GiB each for 1,362 crops).")
 ]
 Preset = Annotated[str | None, typer.Option(help="Size of the model: tiny or base.")]
 SqueezeFile = Annotated[Path, typer.Option(help="Safetensors file with LPIPS's SqueezeNet and heads.")]

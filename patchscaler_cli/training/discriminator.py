@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from patchscaler_cli.training.perceptual import CriticsLayers
+
 
 class Discriminator(nn.Module):
     """A convolutional critic whose verdict is a map, one for every 8x8 pixels; spectrally normalised (Miyato et al. 2018)."""
@@ -42,7 +44,7 @@ class FeatureCritic(nn.Module):
     The network has seen a million photographs; the critic need not learn from ours what texture is.
     """
 
-    def __init__(self, layers: Mapping[int, tuple[int, float]], channels: int = 64) -> None:
+    def __init__(self, layers: CriticsLayers, channels: int = 64) -> None:
         """A critic for each of the network's `layers`, given by number with its channels and the size of its usual values."""
         super().__init__()
         self.scales = {layer: 1 / size for layer, (_, size) in layers.items()}
@@ -66,12 +68,19 @@ class FeatureCritic(nn.Module):
 
 
 class Critics(nn.Module):
-    """A critic of pixels and critics of features; all of them count alike."""
+    """A critic of pixels, and critics of the features of each perceptual network."""
 
-    def __init__(self, layers: Mapping[int, tuple[int, float]]) -> None:
+    def __init__(self, layers: Mapping[str, CriticsLayers]) -> None:
+        """For networks whose `layers` are given by the network's name, as `FeatureCritic` takes them."""
         super().__init__()
         self.pixels = Discriminator()
-        self.features = FeatureCritic(layers)
+        self.features = nn.ModuleDict({name: FeatureCritic(of_network) for name, of_network in layers.items()})
+
+    def of(self, network: str) -> FeatureCritic:
+        """The critics of a network's features."""
+        critic = self.features[network]
+        assert isinstance(critic, FeatureCritic)
+        return critic
 
 
 def critic_loss(real: Tensor, fake: Tensor) -> Tensor:

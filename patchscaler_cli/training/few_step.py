@@ -8,6 +8,7 @@ every group that the calibration may choose later is a case the network knows.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,19 +23,16 @@ from patchscaler_cli.sampling.solver import solver_step
 from patchscaler_cli.training.areas import PATCHES, area_side, blend, cut, patches_of
 from patchscaler_cli.training.diffusion import PromptedDenoiser, retrieve_prompt
 from patchscaler_cli.training.discriminator import Critics, critic_loss
-from patchscaler_cli.training.efficientnet import EfficientNetLite
+from patchscaler_cli.training.efficientnet import VARIANTS
+from patchscaler_cli.training.looks import Look, mean_of
 from patchscaler_cli.training.pairs import Pairs
-from patchscaler_cli.training.perceptual import LpipsSqueeze
-from patchscaler_cli.training.photos import dihedral
+from patchscaler_cli.training.perceptual import PerceptualNetwork
 from patchscaler_cli.training.run import Budget, Run, Trainee, autocast
 from patchscaler_cli.training.texture import ReferenceTextures
 
 START_SIGMAS = (0.06, 0.3)
 STEP_COUNTS = (1, 2, 3, 4)
 STEP_SHARES = (0.5, 0.25, 0.05, 0.2)
-VIEW_SHIFT = 8
-VIEW_CONTRAST = (0.6, 1.0)
-VIEW_SCALE = (0.5, 1.2)
 
 
 @dataclass(frozen=True)
@@ -53,6 +51,10 @@ class FewStepWeights:
     adversarial: float = 0.03
     feature_adversarial: float = 0.01
     critic_warmup: int = 150
+
+    def of_network(self, name: str) -> float:
+        """The weight of the distance by the features of a network: SqueezeNet's, or one of EfficientNet's variants."""
+        return self.perceptual if name == "squeezenet" else self.efficientnet / len(VARIANTS)
 
 
 def sample_last_step(
@@ -76,47 +78,12 @@ def sample_last_step(
     return last
 
 
-def random_views(*patches: Tensor) -> list[Tensor]:
-    """The same part of batches [B, 3, S, S], cut up to VIEW_SHIFT pixels aside, turned, smaller or larger, with other colours
-    and less contrast, all at random but alike: [B, 3, R, R], R from VIEW_SCALE times S - 8.
-
-    A perceptual network's strides sample always the same places of a patch, its filters are of one scale and know up from
-    down and red from green; a denoiser that learns against one fixed view paints what that view likes to see, not what a
-    photograph shows (Kettunen et al. 2019, "E-LPIPS").
-    """
-    top, left = torch.randint(VIEW_SHIFT + 1, (2,)).tolist()
-    size = patches[0].shape[-1] - VIEW_SHIFT
-    turn, colours = int(torch.randint(8, ())), torch.randperm(3)
-    low, high = VIEW_CONTRAST
-    contrast = float(low + (high - low) * torch.rand(()))
-    smallest, largest = VIEW_SCALE
-    side = round(size * smallest * (largest / smallest) ** float(torch.rand(())))
-    parts = [batch[..., top : top + size, left : left + size][:, colours] * contrast for batch in patches]
-    parts = [F.interpolate(part.float(), (side, side), mode="bilinear", antialias=True) for part in parts]
-    return [dihedral(part, turn) for part in parts]
-
-
-def efficientnet_distance(network: EfficientNetLite | None, images: Tensor, truth: Tensor) -> Tensor:
-    """EfficientNet's distance of images from the truth [B, 3, R, R] in [-1, 1], a scalar; zero without the network."""
-    if network is None:
-        return torch.zeros((), device=images.device)
-    with torch.no_grad():
-        of_truth = network.features(truth)
-    return network.distance(network.features(images), of_truth)
-
-
-def mean_of(scalars: list[Tensor]) -> Tensor:
-    """The mean of some scalars."""
-    return torch.stack(scalars).mean()
-
-
 def train_few_step(
     pairs: Pairs,
     textures: ReferenceTextures,
     classifier: TextureClassifier,
     denoiser: PromptedDenoiser,
-    squeeze: LpipsSqueeze,
-    efficientnet: EfficientNetLite | None,
+    networks: Mapping[str, PerceptualNetwork],
     checkpoint: Path,
     budget: Budget,
     *,
@@ -128,6 +95,7 @@ def train_few_step(
     """Train on from the EDM phase's `denoiser`, on the device that the pairs lie on; resumes from `checkpoint`.
 
     Args:
+        networks: the perceptual networks by name; each has critics of its features.
         batch_size: patches a step, of a fourth as many areas.
 
     Returns:
@@ -135,7 +103,7 @@ def train_few_step(
     """
     device, config = pairs.coarse.device, denoiser.patch_dit.config
     place(denoiser, device).train().requires_grad_(True)
-    critics = place(Critics(squeeze.CRITICS_LAYERS), device)
+    critics = place(Critics({name: network.critics_layers for name, network in networks.items()}), device)
     generator = Trainee(denoiser, learning_rate, betas=(0.5, 0.99), ema_decay=0.998)
     judge = Trainee(critics, 2e-4, betas=(0.5, 0.99))
     run = Run(checkpoint, {"denoiser": generator, "critics": judge}, budget)
@@ -151,40 +119,34 @@ def train_few_step(
             prompt = retrieve_prompt(denoiser, classifier, textures, batch, top_k)
             residual = sample_last_step(denoiser, noise, batch.condition(config), prompt, steps)
             refined = areas.coarse + blend(residual)
-            of_refined, *views = random_views(refined, areas.hr, areas.coarse)
-            with torch.no_grad():
-                hr_features, coarse_features = (squeeze.features(view) for view in views)
-            features = squeeze.features(of_refined)
-            perceived = squeeze.distance(features, hr_features)
-            seen = efficientnet_distance(efficientnet, of_refined, views[0])
             critics.requires_grad_(False)
-            verdicts = [critics.pixels(refined, areas.coarse), *critics.features(features, coarse_features)]
+            looks = {name: Look.at(network, refined, areas.hr, areas.coarse) for name, network in networks.items()}
+            distances = {name: look.distance() for name, look in looks.items()}
+            of_pixels = -critics.pixels(refined, areas.coarse).mean()
+            of_features = mean_of([look.adversarial_loss(critics.of(name)) for name, look in looks.items()])
         pixel = F.l1_loss(refined, areas.hr)
-        adversarial, *of_features = (-verdict.mean() for verdict in verdicts)
-        feature_adversarial = mean_of(of_features)
-        loss = weights.pixel * pixel + weights.perceptual * perceived + weights.efficientnet * seen
+        loss = weights.pixel * pixel
+        for name, distance in distances.items():
+            loss = loss + weights.of_network(name) * distance
         if judge.steps >= weights.critic_warmup:
-            loss = loss + weights.adversarial * adversarial + weights.feature_adversarial * feature_adversarial
+            loss = loss + weights.adversarial * of_pixels + weights.feature_adversarial * of_features
         generator.step(loss, progress)
 
         critics.requires_grad_(True)
         with autocast(device):
             both = torch.cat((areas.hr, refined.detach()))
-            of_both = [torch.cat((real, fake.detach())) for real, fake in zip(hr_features, features, strict=True)]
-            of_coarse = [layer.repeat(2, 1, 1, 1) for layer in coarse_features]
-            verdicts = [critics.pixels(both, areas.coarse.repeat(2, 1, 1, 1)), *critics.features(of_both, of_coarse)]
-        doubts = [critic_loss(*verdict.chunk(2)) for verdict in verdicts]
-        judge.step(mean_of(doubts), progress)
+            doubt = critic_loss(*critics.pixels(both, areas.coarse.repeat(2, 1, 1, 1)).chunk(2))
+            doubts = {name: look.critic_loss(critics.of(name)) for name, look in looks.items()}
+        judge.step(mean_of([doubt, *doubts.values()]), progress)
         run.record(
             len(batch.hr),
             pixel=pixel.detach(),
             coarse_pixel=F.l1_loss(areas.coarse, areas.hr),
-            perceptual=perceived.detach(),
-            efficientnet=seen.detach(),
-            adversarial=adversarial.detach(),
-            feature_adversarial=feature_adversarial.detach(),
-            critic=doubts[0].detach(),
-            feature_critic=mean_of(doubts[1:]).detach(),
+            **{name: distance.detach() for name, distance in distances.items()},
+            adversarial=of_pixels.detach(),
+            feature_adversarial=of_features.detach(),
+            critic=doubt.detach(),
+            **{f"{name}_critic": doubt.detach() for name, doubt in doubts.items()},
         )
     average = generator.average
     assert isinstance(average, PromptedDenoiser)

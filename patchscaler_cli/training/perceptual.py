@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from patchscaler_cli.errors import PatchScalerError
+
+CriticsLayers = Mapping[int, tuple[int, float]]
+"""Layers of a network's `features` that critics look at, by number: channels, and the size of their values on photographs
+(root mean square)."""
 
 
 def _load(path: Path, device: torch.device) -> dict[str, Tensor]:
@@ -36,15 +40,28 @@ def unit_length(layer: Tensor) -> Tensor:
     return layer * (layer.square().sum(1, keepdim=True) + 1e-10).rsqrt()
 
 
+class PerceptualNetwork(Protocol):
+    """A pretrained network whose features tell pictures apart."""
+
+    @property
+    def critics_layers(self) -> CriticsLayers:
+        """What critics look at."""
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """The layers that are compared, for images [B, 3, H, W] in [-1, 1]: each [B, C, h, w]."""
+
+    def distance(self, layers: list[Tensor], truth: list[Tensor]) -> Tensor:
+        """How far images are from the truth by the features of both, a scalar averaged over the batch."""
+
+
 class LpipsSqueeze:
     """LPIPS 0.1 on SqueezeNet 1.1 (Zhang et al. 2018): about a twentieth of VGG's arithmetic on 64x64 patches.
 
     Its features are to be had, too: a critic that looks at them costs next to nothing more.
     """
 
-    CRITICS_LAYERS: ClassVar[Mapping[int, tuple[int, float]]] = {1: (128, 3.6), 2: (256, 14.0), 3: (384, 25.0)}
-    """Layers of `features` that critics look at: channels, and the size of their values on photographs (root mean square).
-    The first layer is left out: its critic alone took a quarter of a training step, and edges are all that it sees."""
+    critics_layers: ClassVar[CriticsLayers] = {1: (128, 3.6), 2: (256, 14.0), 3: (384, 25.0)}
+    """The first layer is left out: its critic alone took a quarter of a training step, and edges are all that it sees."""
 
     def __init__(self, path: Path, device: torch.device) -> None:
         """Read the network's weights.

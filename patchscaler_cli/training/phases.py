@@ -11,11 +11,11 @@ import torch
 from patchscaler_cli.errors import UsageError
 from patchscaler_cli.training.coarse import train_coarse
 from patchscaler_cli.training.diffusion import train_diffusion
-from patchscaler_cli.training.efficientnet import EfficientNetLite
+from patchscaler_cli.training.efficientnet import VARIANTS, EfficientNetLite
 from patchscaler_cli.training.few_step import FewStepWeights, train_few_step
 from patchscaler_cli.training.folder import RunFolder
 from patchscaler_cli.training.pairs import residual_deviation
-from patchscaler_cli.training.perceptual import LpipsSqueeze
+from patchscaler_cli.training.perceptual import LpipsSqueeze, PerceptualNetwork
 from patchscaler_cli.training.photos import load_photos
 from patchscaler_cli.training.run import Budget
 from patchscaler_cli.training.texture import train_texture
@@ -84,25 +84,26 @@ def run_diffusion(settings: PhaseSettings, variants: int) -> None:
     )  # fmt: skip
 
 
-def perceptual_networks(
-    squeeze: Path, weights: FewStepWeights, device: torch.device
-) -> tuple[LpipsSqueeze, EfficientNetLite | None]:
-    """The networks of the few-step phase's perceptual losses.
+def perceptual_networks(squeeze: Path, weights: FewStepWeights, device: torch.device) -> dict[str, PerceptualNetwork]:
+    """The networks of the few-step phase's perceptual losses, by name.
 
     Raises:
         PatchScalerError: if one of them is not at hand.
     """
-    return LpipsSqueeze(squeeze, device), EfficientNetLite(device) if weights.efficientnet else None
+    networks: dict[str, PerceptualNetwork] = {"squeezenet": LpipsSqueeze(squeeze, device)}
+    if weights.efficientnet:
+        networks |= {name: EfficientNetLite(name, device) for name in VARIANTS}
+    return networks
 
 
 def run_few_step(settings: PhaseSettings, variants: int, weights: FewStepWeights, squeeze: Path) -> None:
     """Phase 4: pixel, perceptual and adversarial losses along the sampler's own trajectory."""
     settings.begin()
     folder = settings.folder
-    network, second = perceptual_networks(squeeze, weights, settings.device)
+    networks = perceptual_networks(squeeze, weights, settings.device)
     pairs = folder.pairs(load_photos(settings.data, settings.threads).to(settings.device), variants)
     classifier = folder.load_classifier().to(settings.device)
     train_few_step(
-        pairs, folder.textures(pairs), classifier, folder.load_denoiser(folder.diffusion), network, second,
-        folder.few_step, settings.budget, weights=weights, top_k=folder.config().texture.top_k, batch_size=settings.batch_size or 32,
+        pairs, folder.textures(pairs), classifier, folder.load_denoiser(folder.diffusion), networks, folder.few_step,
+        settings.budget, weights=weights, top_k=folder.config().texture.top_k, batch_size=settings.batch_size or 32,
     )  # fmt: skip
