@@ -15,6 +15,7 @@ from patchscaler_cli.sampling.groups import Group, GroupLadder
 from patchscaler_cli.training.calibrate import parse_candidates
 from patchscaler_cli.training.calibrate_search import (
     EACH_GROUP,
+    FIDELITIES,
     FLAT,
     MOST_GROUPS,
     PLAIN,
@@ -97,7 +98,7 @@ def test_flat_patches_stay_coarse_and_only_hard_ones_take_many_steps(nothing_fla
     assert chosen.ladder.thresholds[0] == pytest.approx(surest_that_gains, abs=0.01)
     assert chosen.ladder.thresholds[1] == pytest.approx(hard, abs=0.01)
     assert chosen.outcome.evaluations == pytest.approx(0.7 * 1 + 0.1 * 4)
-    assert chosen.outcome.lpips == pytest.approx(0.5 - 0.7 * 0.2 - 0.1 * 0.4)
+    assert chosen.outcome.lpips == pytest.approx(0.5 - (1 - FIDELITIES[0]) * (0.7 * 0.2 + 0.1 * 0.4))
 
 
 LEAST = Group(0.1, 1)
@@ -139,8 +140,8 @@ def test_presets_keep_their_promises(nothing_flat: None) -> None:
 def test_the_margin_of_psnr_raises_the_fidelity() -> None:
     costly = table(gains_by_difficulty(), cost=40)
     free, bound = (presets(search(costly, margin))["balanced"] for margin in (-5.0, 0.3))
-    assert free.fidelity == 0
-    assert bound.fidelity > 0
+    assert free.fidelity == FIDELITIES[0]
+    assert bound.fidelity > free.fidelity
     assert free.outcome.gain < 0.3 <= bound.outcome.gain
 
 
@@ -160,8 +161,8 @@ def test_the_curve_rises_in_quality_with_evaluations() -> None:
 def test_uniform_sampling_is_shown_at_its_best_for_every_step_count() -> None:
     curve = uniform_curve(table(gains_by_difficulty()), margin=0.0)
     assert [one.evaluations for _, one in curve] == [0, 1, 2, 4]
-    assert [fidelity for fidelity, _ in curve[1:]] == [0, 0, 0]
-    assert curve[1][1].lpips == pytest.approx(0.5 - 0.8 * 0.2)
+    assert [fidelity for fidelity, _ in curve[1:]] == [FIDELITIES[0]] * 3
+    assert curve[1][1].lpips == pytest.approx(0.5 - (1 - FIDELITIES[0]) * 0.8 * 0.2)
 
 
 def test_the_gain_is_that_of_the_worse_set() -> None:

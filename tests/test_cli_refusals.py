@@ -206,7 +206,7 @@ def test_confidence_map_over_an_existing_file(run_cli: RunCli, photo: Path) -> N
     "words",
     [
         ("--scale", "nan"), ("--scale", "inf"), ("--scale", "0.5"), ("--scale", "17"), ("--scale", "-2"),
-        ("--steps", "0"), ("--steps", "1001"), ("--groups", "0"), ("--fidelity", "1.5"), ("--fidelity", "nan"),
+        ("--steps", "0"), ("--steps", "1001"), ("--groups", "0"), ("--fidelity", "1.5"), ("--fidelity", "-0.6"), ("--fidelity", "nan"),
         ("--tile", "8"), ("--batch-size", "0"), ("--seed", "-1"), ("--width", "0"),
         ("--scale", "2", "--width", "300"), ("--height", "300", "--long-edge", "300"),
         ("--device", "gpu"), ("--device", "cuda:x"),

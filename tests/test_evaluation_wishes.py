@@ -40,7 +40,7 @@ def test_a_folder_is_named() -> None:
         ("none", "a=speed:4", None, "--variant a knows preset, steps, groups, fidelity, texture, seed"),
         ("none", "a=steps:many", None, "many is no value for steps"),
         ("none", "a=texture:maybe", None, "maybe is no value for texture"),
-        ("none", "a=fidelity:3", None, "--fidelity must be a number from 0 to 1"),
+        ("none", "a=fidelity:3", None, "--fidelity must be a number from -0.5 to 1"),
         ("none", "coarse=steps:4", None, "the name coarse is taken"),
         ("none", "a=steps:4", "a=folder", "the name a is taken"),
         ("none", None, "../a=folder", "cannot be the name of a folder"),

@@ -128,6 +128,19 @@ def test_fidelity_lies_between_refinement_and_coarse_image(upscaler: Upscaler, p
     assert np.allclose(half.pixels[inside], middle[inside], atol=1e-5)
 
 
+def test_a_fidelity_below_zero_goes_beyond_the_refinement(upscaler: Upscaler, picture: Picture) -> None:
+    smooth = picture.astype(np.float32) / 255
+    refined, beyond = (upscaler.upscale(smooth, UpscaleSettings(fidelity=f)) for f in (0.0, -0.5))
+    farther = refined.pixels + (refined.pixels - refined.coarse) / 2
+    inside = (
+        (np.abs(farther - 0.5) < 0.499)
+        & (np.abs(refined.pixels - 0.5) < 0.499)
+        & (np.abs(refined.coarse - 0.5) < 0.499)
+    )
+    assert inside.any()
+    assert np.allclose(beyond.pixels[inside], farther[inside], atol=1e-5)
+
+
 def test_coarse_only_never_enters_the_patch_dit(upscaler: Upscaler, picture: Picture) -> None:
     result = upscaler.upscale(picture, UpscaleSettings(coarse_only=True))
     assert result.network_evaluations == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,6 @@ from patchscaler_cli.training.pairs import Pairs
 from patchscaler_cli.training.photos import Photos
 from patchscaler_cli.training.recipe import minutes_of_phases
 from patchscaler_cli.training.run import Budget, load_checkpoint
-from patchscaler_cli.training.variety import farther_away, varied
 from tests.evaluation_samples import write_lpips
 from tests.fake_upscaler import RunCli
 from tests.small_model import SMALL
@@ -254,26 +252,11 @@ def test_a_large_photograph_is_drawn_as_often_as_a_small_one() -> None:
 def test_a_patch_and_what_is_shown_of_it_are_the_same_part_of_a_photograph() -> None:
     lr = torch.randint(256, (1, 2, 3, 32, 32), dtype=torch.uint8)
     enlarged = lr.repeat_interleave(4, -1).repeat_interleave(4, -2)
-    pairs = Pairs.of(Photos(enlarged[0], torch.tensor([0, 1])), enlarged, enlarged, lr)
+    pairs = Pairs.of(Photos(enlarged[0], torch.tensor([0, 1])), enlarged, lr)
     batch = pairs.draw(16, 64)
     assert torch.equal(batch.hr, batch.coarse)
     assert torch.equal(batch.lr, batch.coarse)
     assert torch.equal(batch.condition(SMALL.patch_dit), torch.cat((batch.coarse, batch.lr), 1))
-
-
-def test_versions_of_a_photograph_are_of_its_size_and_differ() -> None:
-    photo = torch.randint(256, (1, 3, 512, 512), dtype=torch.uint8)
-    torch.manual_seed(0)
-    versions = [varied(photo) for _ in range(6)]
-    assert all(version.shape == photo.shape and version.dtype == torch.uint8 for version in versions)
-    assert not any(torch.equal(one, other) for one, other in itertools.combinations(versions, 2))
-
-
-def test_what_is_seen_from_farther_away_is_filled_up_by_its_reflection() -> None:
-    ramp = torch.linspace(0, 1, 512).expand(3, 512, 512)
-    seen = farther_away(ramp)
-    assert seen.shape == ramp.shape
-    assert seen.diff(dim=-1).abs().max() < 2.5 / 512  # no jump anywhere, and at most 1 / 0.55 times as steep
 
 
 def test_a_budget_ends_at_the_first_of_steps_and_minutes() -> None:

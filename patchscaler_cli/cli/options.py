@@ -144,7 +144,8 @@ PresetName = Annotated[
 Fidelity = Annotated[
     float | None,
     typer.Option(
-        help="0 to 1. Raise it where invented texture disturbs, as on text and faces; 1 is the coarse image alone.",
+        help="Raise it where invented texture disturbs, as on text and faces: 1 is the coarse image alone, 0 the whole refinement, "
+        "and below (to -0.5) it is exaggerated.",
         show_default=_CALIBRATED,
         rich_help_panel=_quality,
     ),

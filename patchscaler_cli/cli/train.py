@@ -33,7 +33,7 @@ Seed = Annotated[int, typer.Option(help="Seed of everything drawn at random.")]
 BatchSize = Annotated[int | None, typer.Option(help="Samples a step; the phase's own default if not given.")]
 Init = Annotated[Path | None, typer.Option(help="Begin a new run from this weights file instead of from nothing.")]
 Variants = Annotated[
-    int, typer.Option(help="Versions of every photo in the cached pairs (2 GiB each for 1,362 crops).")
+    int, typer.Option(help="Degradations of every photo in the cached pairs (1 GiB each for 1,362 crops).")
 ]
 Preset = Annotated[str | None, typer.Option(help="Size of the model: tiny or base.")]
 SqueezeFile = Annotated[Path, typer.Option(help="Safetensors file with LPIPS's SqueezeNet and heads.")]
@@ -108,9 +108,9 @@ def few_step(
     seed: Seed = 0, batch_size: BatchSize = None, init: Init = None, variants: Variants = 2,
     pixel: Annotated[float, typer.Option(help="Weight of the pixel loss.")] = 0.8,
     perceptual: Annotated[float, typer.Option(help="Weight of the perceptual loss.")] = 1.0,
-    efficientnet: Annotated[float, typer.Option(help="Weight of the second perceptual loss; needs extra train.")] = 0.5,
+    efficientnet: Annotated[float, typer.Option(help="Weight of EfficientNet's perceptual losses; needs extra train.")] = 1.0,
     adversarial: Annotated[float, typer.Option(help="Weight of the adversarial loss of pixels.")] = 0.03,
-    feature_adversarial: Annotated[float, typer.Option(help="Weight of the adversarial loss of features.")] = 0.01,
+    feature_adversarial: Annotated[float, typer.Option(help="Weight of the adversarial loss of features.")] = 0.02,
 ) -> None:  # fmt: skip
     """Phase 4: one to four steps made good, by pixel, perceptual and adversarial losses."""
     from patchscaler_cli.training.few_step import FewStepWeights

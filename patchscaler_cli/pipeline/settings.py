@@ -10,6 +10,7 @@ from typing import Protocol
 from patchscaler_cli.errors import UsageError
 
 MIN_SCALE, MAX_SCALE = 1.0, 16.0
+MIN_FIDELITY = -0.5
 DEFAULT_SCALE = 4.0
 PRESETS = ("fast", "balanced", "best")
 DEFAULT_PRESET = "balanced"
@@ -28,7 +29,7 @@ class UpscaleSettings:
             three say goes before it.
         steps: sampling steps of the hardest group; the other groups follow in proportion.
         groups: how many difficulty groups; 1 is uniform sampling with the hardest group's settings.
-        fidelity: 1 is the coarse image, 0 the whole refinement.
+        fidelity: 1 is the coarse image, 0 the whole refinement, -0.5 half as much again.
         coarse_only: leave the diffusion out.
         texture: use the texture prompt.
         wrap: the picture is a texture that is laid like tiles: its left side continues its right one and its top its
@@ -62,8 +63,8 @@ class UpscaleSettings:
         """
         if self.scale is not None and not MIN_SCALE <= self.scale <= MAX_SCALE:  # also refuses nan
             raise UsageError(f"--scale must be a number from {MIN_SCALE:g} to {MAX_SCALE:g}, not {self.scale:g}.")
-        if self.fidelity is not None and not 0.0 <= self.fidelity <= 1.0:
-            raise UsageError(f"--fidelity must be a number from 0 to 1, not {self.fidelity:g}.")
+        if self.fidelity is not None and not MIN_FIDELITY <= self.fidelity <= 1.0:
+            raise UsageError(f"--fidelity must be a number from {MIN_FIDELITY:g} to 1, not {self.fidelity:g}.")
         if self.preset is not None and self.preset not in PRESETS:
             raise UsageError(f"--preset must be {', '.join(PRESETS[:-1])} or {PRESETS[-1]}, not {self.preset}.")
         for name, smallest in (("steps", 1), ("groups", 1), ("tile", 16), ("batch_size", 1), ("width", 1), ("height", 1), ("long_edge", 1)):  # fmt: skip

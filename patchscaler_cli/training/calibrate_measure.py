@@ -28,7 +28,7 @@ from patchscaler_cli.tiling.grid import PatchGrid
 from patchscaler_cli.tiling.rows import Rows, RowWindow
 from patchscaler_cli.training.calibrate_table import Measurements
 
-FIDELITIES = (0.0, 0.2, 0.4, 0.7)
+FIDELITIES = (-0.4, 0.0, 0.3, 0.7)
 """Where LPIPS is measured, beside 1: it changes smoothly in between."""
 LUMA = np.array([65.481, 128.553, 24.966], np.float32) / 2
 """Of [-1, 1] to differences of Y in 16..235 (BT.601)."""

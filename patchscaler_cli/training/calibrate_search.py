@@ -38,7 +38,9 @@ PLAIN = 0.95
 """Confidence that the confidence map never reaches (0.61 at most, measured), but the Qmap of patches of one colour does."""
 PRICES = (0.0, *(0.0005 * 2 ** (i / 4) for i in range(41)))
 """LPIPS that one more evaluation a patch must be worth: 0, and from 0.0005 to 0.5."""
-FIDELITIES = tuple(i / 20 for i in range(17))
+FIDELITIES = tuple(i / 20 for i in range(-8, 17))
+"""Below 0 as well: losses that compare pixels or features make a denoiser cautious, since the mean of what may have been is
+never far from the truth; its refinement a little exaggerated is nearer to it in the eyes of the judge."""
 MOST_COST = 0.4
 NEARNESS = 0.01
 SLACK = 0.005

@@ -69,7 +69,7 @@ class Measurements:
         return np.array([group.steps for group in self.candidates], np.int64)
 
     def at(self, fidelity: float) -> Shares:
-        """Every candidate's shares at any fidelity from 0 to 1: LPIPS interpolated between the measured ones."""
+        """Every candidate's shares at any fidelity: LPIPS interpolated between the measured ones."""
         weight = 1 - fidelity
         return Shares(
             np.tensordot(lagrange_weights(self.fidelities, fidelity), self.lpips, 1),

@@ -37,19 +37,19 @@ STEP_SHARES = (0.5, 0.25, 0.05, 0.2)
 
 @dataclass(frozen=True)
 class FewStepWeights:
-    """Weights of the losses (efficientnet: of the second perceptual one; adversarial: of the critic of pixels, and of those
-    of features), and how many steps the critics learn alone before the denoiser listens to them.
+    """Weights of the losses (perceptual: of LPIPS on SqueezeNet; efficientnet: of all variants of it together; adversarial: of
+    the critic of pixels, and of those of features), and how many steps the critics learn alone before the denoiser listens.
 
-    What a weight does is to be judged by gradients: at a refined patch those of pixels, LPIPS, the critic of pixels and
-    the critics of features are about as 1 : 40 : 80 : 500 after 150 steps of critics' warm-up; EfficientNet's is 1.4 times
-    that of LPIPS.
+    What a weight does is to be judged by gradients: at refined areas those of pixels, the critic of pixels, LPIPS,
+    EfficientNet's distance, the critics of SqueezeNet's features and those of EfficientNet's are about as
+    1 : 18 : 29 : 34 : 220 : 630.
     """
 
     pixel: float = 0.8
     perceptual: float = 1.0
-    efficientnet: float = 0.5
+    efficientnet: float = 1.0
     adversarial: float = 0.03
-    feature_adversarial: float = 0.01
+    feature_adversarial: float = 0.02
     critic_warmup: int = 150
 
     def of_network(self, name: str) -> float:

@@ -1,7 +1,7 @@
 """A training run's folder: what each phase leaves there and the next one takes up.
 
 config.json    sizes of the model, written by the first phase
-coarse.pt      phase 1       pairs.pt     all photos' versions, their LR and coarse images (uint8), made once
+coarse.pt      phase 1       pairs.pt     LR and coarse images of all photos (uint8), made once
 texture.pt     phase 2       textures.pt  the chosen reference textures (pixels: never leaves this folder)
 diffusion.pt   phase 3       few_step.pt  phase 4
 groups.json    calibration   calibration.npz  what it measured
@@ -31,9 +31,6 @@ from patchscaler_cli.training.photos import Photos
 from patchscaler_cli.training.run import fresh_checkpoint, load_average, load_checkpoint
 from patchscaler_cli.training.texture import ReferenceTextures, choose_textures
 from patchscaler_cli.training.widening import shown_lr
-
-PARTS = ("hr", "coarse", "lr")
-"""Of the pairs, that are kept on disk."""
 
 
 @dataclass(frozen=True)
@@ -158,15 +155,15 @@ class RunFolder:
         if file.exists() and file.stat().st_mtime > self.coarse.stat().st_mtime:
             device = photos.images.device
             stored = torch.load(file, weights_only=True, mmap=device.type == "cpu")
-            if "hr" not in stored or stored["hr"].shape[1:] != photos.images.shape:
+            if not isinstance(stored, dict) or stored["coarse"].shape[1:] != photos.images.shape:
                 raise PatchScalerError(
                     f"{file}: made from other photos or by an older version; remove it to make it again."
                 )
-            return Pairs.of(photos, *(stored[part].to(device) for part in PARTS))
+            return Pairs.of(photos, stored["coarse"].to(device), stored["lr"].to(device))
         model = place(self.load_coarse(), photos.images.device)
         pairs = make_pairs(photos, model, variants)
         partial = file.with_suffix(".partial")
-        torch.save({part: getattr(pairs, part) for part in PARTS}, partial)
+        torch.save({"coarse": pairs.coarse, "lr": pairs.lr}, partial)
         partial.replace(file)
         return pairs
 

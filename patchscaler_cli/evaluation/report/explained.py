@@ -110,7 +110,7 @@ transformer takes it away again. The overlays show which patch took what.</p>
 {_groups_table(result)}
 <h2>Patches step by step</h2>
 <p>Every picture of a patch is {PATCH * SCALE}×{PATCH * SCALE} pixels, shown three times as large. After each step the
-network's whole change to the coarse patch is shown; the last part keeps {100 * (1 - one.fidelity):.0f} % of it (fidelity
+network's whole change to the coarse patch is shown; the last part takes {100 * (1 - one.fidelity):.0f} % of it (fidelity
 {one.fidelity:g}), without colour drift, blended with its neighbours.</p>
 {"".join(_patch(one, trace, number) for number, trace in enumerate(one.traces, 1))}"""
     return document(f"PatchScaler: how {one.name} was enlarged", body)
