@@ -109,8 +109,8 @@ def few_step(
     pixel: Annotated[float, typer.Option(help="Weight of the pixel loss.")] = 0.8,
     perceptual: Annotated[float, typer.Option(help="Weight of the perceptual loss.")] = 1.0,
     efficientnet: Annotated[float, typer.Option(help="Weight of EfficientNet's perceptual losses; needs extra train.")] = 1.0,
-    adversarial: Annotated[float, typer.Option(help="Weight of the adversarial loss of pixels.")] = 0.03,
-    feature_adversarial: Annotated[float, typer.Option(help="Weight of the adversarial loss of features.")] = 0.02,
+    adversarial: Annotated[float, typer.Option(help="Weight of the adversarial loss of pixels.")] = 0.02,
+    feature_adversarial: Annotated[float, typer.Option(help="Weight of the adversarial loss of features.")] = 0.01,
 ) -> None:  # fmt: skip
     """Phase 4: one to four steps made good, by pixel, perceptual and adversarial losses."""
     from patchscaler_cli.training.few_step import FewStepWeights
