@@ -1,4 +1,4 @@
-"""The perceptual distances of EfficientNet: what it says of pictures, and what a user reads who lacks its packages."""
+"""The perceptual distances of EfficientNet: what they say of pictures, and what a user reads who lacks its packages."""
 
 from __future__ import annotations
 

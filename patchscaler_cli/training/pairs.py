@@ -21,7 +21,8 @@ from patchscaler_cli.training.run import autocast
 
 FLOOR = 10.0
 """Added to the error of every block, in 8-bit levels, about as much as the mean error: what is looked at and measured is the
-whole picture. With a floor of 2, a few minutes of training made hard patches better and all others worse."""
+whole picture. With a floor of 2, minutes of training made hard patches better and all others worse; that this one does not is
+not shown."""
 
 BLOCK = 16
 """Side in HR pixels of the blocks whose error decides where patches are drawn."""
