@@ -13,7 +13,7 @@ from patchscaler_cli.models.coarse import CoarseConfig, CoarseModel
 from patchscaler_cli.models.patch_dit import PatchDiT
 from patchscaler_cli.models.patchscaler import PRESETS, ModelConfig, PatchScalerModel
 from patchscaler_cli.models.texture import TextureMemory
-from patchscaler_cli.training.widening import shown_lr
+from patchscaler_cli.training.widening import can_grow, grown_coarse, shown_lr
 from tests.small_model import SMALL, small_model
 
 
@@ -74,6 +74,33 @@ def test_a_denoiser_that_is_shown_the_lr_picture_computes_what_it_did_before() -
     for lr in torch.rand(2, 2, 3, 64, 64):
         shown = seeing(residual, sigma, torch.cat((coarse, lr), 1), None)
         assert torch.allclose(shown, blind(residual, sigma, coarse, None), atol=1e-6)
+
+
+def test_a_grown_coarse_model_computes_what_it_did_before_and_all_of_it_learns() -> None:
+    small, sizes = CoarseModel(CoarseConfig(8, 2, 4)), CoarseConfig(12, 4, 6)
+    for layer in (small.tail, small.confidence_out):
+        torch.nn.init.normal_(layer.weight)
+    large = grown_coarse(small, sizes)
+    assert large.config == sizes
+    lr = torch.rand(2, 3, 12, 12) * 2 - 1
+    for before, after in zip(small(lr), large(lr), strict=True):
+        assert torch.allclose(after, before, atol=1e-5)
+    optimizer = torch.optim.SGD(large.parameters(), 0.1)
+    untrained = {name: parameter.clone() for name, parameter in large.named_parameters()}
+    for _ in range(2):  # what leads only to weights of zero has a gradient once these have moved
+        image, logit = large(lr)
+        optimizer.zero_grad()
+        (image.square().mean() + logit.square().mean()).backward()
+        optimizer.step()
+    for name, parameter in large.named_parameters():
+        assert not torch.equal(parameter, untrained[name]), name
+
+
+@pytest.mark.parametrize(
+    ("sizes", "can"), [((8, 2, 4), False), ((12, 2, 4), True), ((8, 3, 4), True), ((12, 1, 4), False)]
+)
+def test_a_coarse_model_grows_only_where_nothing_becomes_smaller(sizes: tuple[int, int, int], can: bool) -> None:
+    assert can_grow(CoarseConfig(8, 2, 4), CoarseConfig(*sizes)) is can
 
 
 def test_retrieval_finds_the_nearest_entries_in_order() -> None:

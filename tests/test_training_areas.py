@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from patchscaler_cli.training.areas import OVERLAP, PATCHES, area_side, blend, cut, patches_of
+from patchscaler_cli.training.areas import OVERLAP, PATCHES, area_side, blend, cut, lattice, patches_of
 from patchscaler_cli.training.pairs import PatchBatch
 
 
@@ -40,6 +40,15 @@ def test_gradients_reach_every_patch_of_an_area() -> None:
     assert patches.grad is not None
     assert (patches.grad > 0).all()
     assert torch.allclose(patches.grad.sum(), torch.tensor(3.0 * area_side(64) ** 2))
+
+
+def test_the_lattice_is_what_repeats_with_every_lr_pixel() -> None:
+    tile = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    woven = tile.repeat(1, 1, 30, 30)
+    expected = (tile - tile.mean((2, 3), keepdim=True)).square().mean()
+    assert torch.allclose(lattice(woven), expected, atol=1e-5)
+    assert torch.allclose(lattice(woven + 0.7), expected, atol=1e-5)  # colour is the colour hold's
+    assert lattice(torch.randn(2, 3, 120, 120)) < 0.003  # noise of deviation one: over 900 LR pixels it averages out
 
 
 def test_a_batch_of_areas_becomes_the_batch_of_their_patches() -> None:

@@ -40,7 +40,7 @@ class ModelConfig:
 
 
 PRESETS = {
-    "tiny": ModelConfig("tiny", patch_dit=PatchDiTConfig(sees_lr=True)),
+    "tiny": ModelConfig("tiny", CoarseConfig(channels=64, blocks=16), patch_dit=PatchDiTConfig(sees_lr=True)),
     "base": ModelConfig(
         "base",
         CoarseConfig(channels=64, blocks=24, confidence_channels=32),

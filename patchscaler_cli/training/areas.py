@@ -53,6 +53,19 @@ def patches_of(areas: PatchBatch, patch: int) -> PatchBatch:
     return PatchBatch(hr, coarse, lr, neighbour, areas.sources.repeat_interleave(PATCHES))
 
 
+def lattice(refinement: Tensor) -> Tensor:
+    """How much of areas' refinement [A, 3, S, S] repeats with every LR pixel: the mean square, over the places within an LR
+    pixel, of what its mean over all LR pixels is above or below its mean over everything. A scalar.
+
+    Nothing that repeats so can be known from the LR picture, but networks that look in strides like to see it, and one
+    that writes blocks of 4x4 pixels finds it easy to make.
+    """
+    scale = CoarseConfig.scale
+    areas, channels, side, _ = refinement.shape
+    places = refinement.float().reshape(areas, channels, side // scale, scale, side // scale, scale).mean((2, 4))
+    return (places - places.mean((2, 3), keepdim=True)).square().mean()
+
+
 @cache
 def _window(patch: int) -> Tensor:
     """Weights of an area's patches [PATCHES, 1, patch, patch], which sum to one at every pixel."""

@@ -1,4 +1,4 @@
-"""A trained Patch-DiT that has not seen the LR picture, given eyes for it."""
+"""Trained networks made larger: they compute what they did before until they are trained on."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 
 from torch import Tensor
 
+from patchscaler_cli.models.coarse import CoarseConfig, CoarseModel
 from patchscaler_cli.models.patch_dit import PatchDiT
 
 STEM = "stem.weight"
@@ -27,3 +28,31 @@ def shown_lr(network: PatchDiT) -> PatchDiT:
     weights = network.state_dict()
     wide.load_state_dict(weights | {STEM: widened_stem(weights[STEM], wide.stem.in_channels)})
     return wide
+
+
+def grown_coarse(small: CoarseModel, config: CoarseConfig) -> CoarseModel:
+    """The same coarse model in the sizes of `config`, none of them smaller than it has.
+
+    What is new is drawn as in an untrained model, but nothing of old looks at it: the old channels' weights for the new
+    ones are zero, and so is what the new blocks, behind the old ones, add. All of that has a gradient from the first step.
+    """
+    large = CoarseModel(config)
+    weights = large.state_dict()
+    for name, old in small.state_dict().items():
+        new, outputs = weights[name], len(old)
+        if old.ndim > 1:
+            new[:outputs] = 0
+            new[:outputs, : old.shape[1]] = old
+        else:
+            new[:outputs] = old
+    for index in range(small.config.blocks, config.blocks):
+        for name in ("weight", "bias"):
+            weights[f"body.{index}.second.{name}"].zero_()
+    large.load_state_dict(weights)
+    return large
+
+
+def can_grow(small: CoarseConfig, large: CoarseConfig) -> bool:
+    """Whether no size of `large` is smaller, and one is larger."""
+    sizes = list(zip(dataclasses.astuple(small), dataclasses.astuple(large), strict=True))
+    return all(a <= b for a, b in sizes) and any(a < b for a, b in sizes)
