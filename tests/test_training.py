@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +191,23 @@ def test_what_the_last_phases_lack_is_said_before_the_first(
 @pytest.mark.parametrize("from_weights", [False, True])
 def test_the_phases_share_the_whole_time(from_weights: bool) -> None:
     assert sum(minutes_of_phases(120, from_weights).values()) == pytest.approx(120)
+
+
+def test_a_phase_does_not_go_on_from_a_checkpoint_of_other_networks(
+    trained: RunFolder, data: Path, networks: Path, run_cli: RunCli, tmp_path: Path
+) -> None:
+    folder = RunFolder(tmp_path / "run")
+    shutil.copytree(trained.path, folder.path)
+    state = load_checkpoint(folder.few_step)
+    critics = state["trainees"]["critics"]["module"]
+    critics["old.name"] = critics.pop(next(iter(critics)))
+    torch.save(state, folder.few_step)
+    refused = run_cli(
+        "train", "few-step", "--data", data, "--run", folder.path, "--steps", 3, "--batch-size", 2, "--variants", 1,
+        "--lpips-squeeze", networks / "squeeze.safetensors",
+    )  # fmt: skip
+    assert refused.exit_code == 1
+    assert "few_step.pt: this phase cannot go on from it" in " ".join(refused.stderr.split())
 
 
 def test_a_new_run_begins_from_a_weights_file(data: Path, networks: Path, tmp_path: Path, run_cli: RunCli) -> None:

@@ -130,12 +130,22 @@ class Run:
         self._data_seconds += time.monotonic() - begin
 
     def resume(self) -> None:
-        """Go on from the checkpoint where there is one."""
+        """Go on from the checkpoint where there is one.
+
+        Raises:
+            PatchScalerError: if its networks are others, as those of an older version may be.
+        """
         if self.checkpoint.exists():
             state = load_checkpoint(self.checkpoint)
             self.step, self.seconds, self.samples = state["step"], state["seconds"], state["samples"]
-            for name, trainee in self.trainees.items():
-                trainee.load_state(state["trainees"][name])
+            try:
+                for name, trainee in self.trainees.items():
+                    trainee.load_state(state["trainees"][name])
+            except (KeyError, RuntimeError, ValueError) as error:
+                raise PatchScalerError(
+                    f"{self.checkpoint}: this phase cannot go on from it, since networks in training were other ones when it "
+                    "was written (by an older version, or with other losses); remove it, or give another --run."
+                ) from error
 
     def save(self) -> None:
         """Write the checkpoint under a temporary name, then rename it: a killed run leaves the last one whole."""
