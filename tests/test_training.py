@@ -43,7 +43,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Perceptual networks of the right shapes with random weights: SqueezeNet 1.1 and AlexNet with LPIPS's heads, and VGG19."""
+    """Perceptual networks of the right shapes with random weights: SqueezeNet 1.1 and AlexNet with LPIPS's heads."""
     folder, generator = tmp_path_factory.mktemp("networks"), torch.Generator().manual_seed(0)
 
     def layer(name: str, outputs: int, inputs: int, size: int) -> dict[str, torch.Tensor]:
@@ -59,8 +59,6 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     squeeze |= {f"lin{i}": torch.ones(width) for i, width in enumerate((64, 128, 256, 384, 384, 512, 512))}
     save_file(squeeze, folder / "squeeze.safetensors")
     write_lpips(folder)
-    vgg = layer("0", 3, 3, 1) | layer("2", 64, 3, 3) | layer("5", 64, 64, 3) | layer("9", 128, 64, 3)
-    save_file(vgg | layer("12", 128, 128, 3) | layer("16", 256, 128, 3), folder / "vgg.safetensors")
     return folder
 
 
@@ -220,7 +218,7 @@ def test_a_new_run_begins_from_a_weights_file(data: Path, networks: Path, tmp_pa
     words: list[Any] = ["--data", data, "--run", folder.path, "--steps", 1, "--batch-size", 2, "--threads", 1]
     begun = run_cli(
         "train", "few-step", *words, "--variants", 1, "--init", tmp_path / "w.safetensors",
-        "--lpips-squeeze", networks / "squeeze.safetensors", "--vgg", networks / "vgg.safetensors", "--vgg-weight", 0.5,
+        "--lpips-squeeze", networks / "squeeze.safetensors",
     )  # fmt: skip
     assert begun.exit_code == 0, begun.output
     before, after = small_model().patch_dit.state_dict(), folder.load_denoiser(folder.few_step).patch_dit.state_dict()
@@ -247,17 +245,6 @@ def test_a_run_that_begins_from_smaller_weights_grows_their_coarse_model_to_its_
     assert folder.config().coarse == preset.coarse
     lr = torch.rand(1, 3, 16, 16) * 2 - 1
     assert torch.allclose(folder.load_coarse()(lr)[0], before.coarse(lr)[0], atol=0.02)  # stored as fp16
-
-
-def test_vggs_loss_without_its_file_says_what_to_give(
-    data: Path, networks: Path, tmp_path: Path, run_cli: RunCli
-) -> None:
-    refused = run_cli(
-        "train", "few-step", "--data", data, "--run", tmp_path / "run", "--steps", 1, "--vgg-weight", 0.5,
-        "--lpips-squeeze", networks / "squeeze.safetensors",
-    )  # fmt: skip
-    assert refused.exit_code == 2
-    assert "give --vgg, the file with the network's weights, too" in " ".join(refused.stderr.split())
 
 
 def test_denoisers_are_averaged_one_that_has_not_seen_the_lr_picture_among_them(

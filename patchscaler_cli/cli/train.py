@@ -37,7 +37,6 @@ Variants = Annotated[
 ]
 Preset = Annotated[str | None, typer.Option(help="Size of the model: tiny or base.")]
 SqueezeFile = Annotated[Path, typer.Option(help="Safetensors file with LPIPS's SqueezeNet and heads.")]
-VggFile = Annotated[Path | None, typer.Option(help="Safetensors file with VGG19 up to its third stage.")]
 
 
 def _settings(
@@ -110,8 +109,6 @@ def few_step(
     pixel: Annotated[float, typer.Option(help="Weight of the pixel loss.")] = 0.8,
     perceptual: Annotated[float, typer.Option(help="Weight of the perceptual loss.")] = 1.0,
     efficientnet: Annotated[float, typer.Option(help="Weight of EfficientNet's perceptual losses; needs extra train.")] = 1.0,
-    vgg: VggFile = None,
-    vgg_weight: Annotated[float, typer.Option(help="Weight of VGG's perceptual loss; needs --vgg.")] = 0.0,
     adversarial: Annotated[float, typer.Option(help="Weight of the adversarial loss of pixels.")] = 0.02,
     feature_adversarial: Annotated[float, typer.Option(help="Weight of the adversarial loss of features.")] = 0.01,
     lattice: Annotated[float, typer.Option(help="Weight of the loss of what repeats with every LR pixel.")] = 400.0,
@@ -121,8 +118,8 @@ def few_step(
     from patchscaler_cli.training.phases import run_few_step
 
     settings = _settings(data, run, steps, minutes, device, threads, seed, batch_size, init)
-    weights = FewStepWeights(pixel, perceptual, efficientnet, vgg_weight, adversarial, feature_adversarial, lattice)
-    run_few_step(settings, variants, weights, lpips_squeeze, vgg)
+    weights = FewStepWeights(pixel, perceptual, efficientnet, adversarial, feature_adversarial, lattice)
+    run_few_step(settings, variants, weights, lpips_squeeze)
 
 
 @app.command()
@@ -227,7 +224,7 @@ def all_phases(
     from patchscaler_cli.training.recipe import minutes_of_phases
 
     # What only the last phases read is read once before the first: nobody wants to hear of it after ten hours.
-    perceptual_networks(lpips_squeeze, None, FewStepWeights(), torch.device("cpu"))
+    perceptual_networks(lpips_squeeze, FewStepWeights(), torch.device("cpu"))
     load_lpips(lpips)
     load_sets(hr, lr, 1)
 

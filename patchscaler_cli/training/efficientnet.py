@@ -17,7 +17,7 @@ from torch import Tensor
 
 from patchscaler_cli.errors import PatchScalerError
 from patchscaler_cli.models.placement import place
-from patchscaler_cli.training.perceptual import CriticsLayers, cosine_distance
+from patchscaler_cli.training.perceptual import CriticsLayers, unit_length
 
 
 @dataclass(frozen=True)
@@ -88,5 +88,9 @@ class EfficientNetLite:
         return layers
 
     def distance(self, layers: list[Tensor], truth: list[Tensor]) -> Tensor:
-        """`cosine_distance`."""
-        return cosine_distance(layers, truth)
+        """1 - cosine of two images' features at a place, averaged over places, layers and the batch: a scalar in [0, 2]."""
+        errors = [
+            (unit_length(layer.float()) - unit_length(target.float())).square().sum(1).mean() / 2
+            for layer, target in zip(layers, truth, strict=True)
+        ]
+        return torch.stack(errors).mean()

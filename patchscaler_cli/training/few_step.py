@@ -37,7 +37,7 @@ STEP_SHARES = (0.5, 0.25, 0.05, 0.2)
 
 @dataclass(frozen=True)
 class FewStepWeights:
-    """Weights of the losses (perceptual: of LPIPS on SqueezeNet; efficientnet: of all variants of it together; vgg; adversarial: of
+    """Weights of the losses (perceptual: of LPIPS on SqueezeNet; efficientnet: of all variants of it together; adversarial: of
     the critic of pixels, and of those of features; lattice: of what repeats with every LR pixel), and how many steps the
     critics learn alone before the denoiser listens.
 
@@ -50,16 +50,14 @@ class FewStepWeights:
     pixel: float = 0.8
     perceptual: float = 1.0
     efficientnet: float = 1.0
-    vgg: float = 0.0
     adversarial: float = 0.02
     feature_adversarial: float = 0.01
     lattice: float = 400.0
     critic_warmup: int = 150
 
     def of_network(self, name: str) -> float:
-        """The weight of the distance by the features of a network: SqueezeNet's, VGG's, or one of EfficientNet's variants."""
-        weights = {"squeezenet": self.perceptual, "vgg": self.vgg}
-        return weights.get(name, self.efficientnet / len(VARIANTS))
+        """The weight of the distance by the features of a network: SqueezeNet's, or one of EfficientNet's variants."""
+        return self.perceptual if name == "squeezenet" else self.efficientnet / len(VARIANTS)
 
 
 def sample_last_step(
@@ -95,12 +93,12 @@ def train_few_step(
     weights: FewStepWeights,
     top_k: int = 4,
     batch_size: int = 32,
-    learning_rate: float = 2e-4,
+    learning_rate: float = 1e-4,
 ) -> PromptedDenoiser:
     """Train on from the EDM phase's `denoiser`, on the device that the pairs lie on; resumes from `checkpoint`.
 
     Args:
-        networks: the perceptual networks by name; each that names layers for them has critics of its features.
+        networks: the perceptual networks by name; each has critics of its features.
         batch_size: patches a step, of a fourth as many areas.
 
     Returns:
@@ -108,9 +106,7 @@ def train_few_step(
     """
     device, config = pairs.coarse.device, denoiser.patch_dit.config
     place(denoiser, device).train().requires_grad_(True)
-    critics = place(
-        Critics({name: layers for name, network in networks.items() if (layers := network.critics_layers)}), device
-    )
+    critics = place(Critics({name: network.critics_layers for name, network in networks.items()}), device)
     generator = Trainee(denoiser, learning_rate, betas=(0.5, 0.99), ema_decay=0.998)
     judge = Trainee(critics, 2e-4, betas=(0.5, 0.99))
     run = Run(checkpoint, {"denoiser": generator, "critics": judge}, budget)
@@ -131,7 +127,7 @@ def train_few_step(
             looks = {name: Look.at(network, refined, areas.hr, areas.coarse) for name, network in networks.items()}
             distances = {name: look.distance() for name, look in looks.items()}
             of_pixels = -critics.pixels(refined, areas.coarse).mean()
-            of_features = mean_of([looks[name].adversarial_loss(critics.of(name)) for name in critics.features])
+            of_features = mean_of([look.adversarial_loss(critics.of(name)) for name, look in looks.items()])
         pixel = F.l1_loss(refined, areas.hr)
         repeating = lattice(refinement)
         loss = weights.pixel * pixel + weights.lattice * repeating
@@ -145,7 +141,7 @@ def train_few_step(
         with autocast(device):
             both = torch.cat((areas.hr, refined.detach()))
             doubt = critic_loss(*critics.pixels(both, areas.coarse.repeat(2, 1, 1, 1)).chunk(2))
-            doubts = {name: looks[name].critic_loss(critics.of(name)) for name in critics.features}
+            doubts = {name: look.critic_loss(critics.of(name)) for name, look in looks.items()}
         judge.step(mean_of([doubt, *doubts.values()]), progress)
         run.record(
             len(batch.hr),

@@ -44,8 +44,7 @@ def mean_of(scalars: list[Tensor]) -> Tensor:
 
 @dataclass(frozen=True)
 class Look:
-    """One network's features of refined areas, of the truth and of the coarse areas (only critics want these), from the same
-    view.
+    """One network's features of refined areas, of the truth and of the coarse areas, from the same view.
 
     Only those of the refined areas have gradients.
     """
@@ -58,10 +57,9 @@ class Look:
     @classmethod
     def at(cls, network: PerceptualNetwork, refined: Tensor, hr: Tensor, coarse: Tensor) -> Look:
         """Look at areas [A, 3, S, S] in [-1, 1] from a random view."""
-        of_refined, view_of_hr, view_of_coarse = random_views(refined, hr, coarse)
+        of_refined, *views = random_views(refined, hr, coarse)
         with torch.no_grad():
-            of_hr = network.features(view_of_hr)
-            of_coarse = network.features(view_of_coarse) if network.critics_layers else []
+            of_hr, of_coarse = (network.features(view) for view in views)
         return cls(network, network.features(of_refined), of_hr, of_coarse)
 
     def distance(self) -> Tensor:

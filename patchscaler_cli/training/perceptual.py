@@ -22,12 +22,7 @@ CriticsLayers = Mapping[int, tuple[int, float]]
 (root mean square)."""
 
 
-def load_tensors(path: Path, device: torch.device) -> dict[str, Tensor]:
-    """A network's weights by name, float32 on `device`, those of convolutions channels-last.
-
-    Raises:
-        PatchScalerError: if the file cannot be read.
-    """
+def _load(path: Path, device: torch.device) -> dict[str, Tensor]:
     try:
         weights = load_file(path)
     except (OSError, SafetensorError) as error:
@@ -43,15 +38,6 @@ def load_tensors(path: Path, device: torch.device) -> dict[str, Tensor]:
 def unit_length(layer: Tensor) -> Tensor:
     """Features [B, C, H, W] scaled to length one at every place; cheaper to differentiate than `F.normalize`."""
     return layer * (layer.square().sum(1, keepdim=True) + 1e-10).rsqrt()
-
-
-def cosine_distance(layers: list[Tensor], truth: list[Tensor]) -> Tensor:
-    """1 - cosine of two images' features at a place, averaged over places, layers and the batch: a scalar in [0, 2]."""
-    errors = [
-        (unit_length(layer.float()) - unit_length(target.float())).square().sum(1).mean() / 2
-        for layer, target in zip(layers, truth, strict=True)
-    ]
-    return torch.stack(errors).mean()
 
 
 class PerceptualNetwork(Protocol):
@@ -83,7 +69,7 @@ class LpipsSqueeze:
         Raises:
             PatchScalerError: if the file cannot be read.
         """
-        self._weights = load_tensors(path, device)
+        self._weights = _load(path, device)
         self._mean = torch.tensor([-0.030, -0.088, -0.188], device=device).view(3, 1, 1)
         self._deviation = torch.tensor([0.458, 0.448, 0.450], device=device).view(3, 1, 1)
 

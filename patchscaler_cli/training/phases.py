@@ -19,7 +19,6 @@ from patchscaler_cli.training.perceptual import LpipsSqueeze, PerceptualNetwork
 from patchscaler_cli.training.photos import load_photos
 from patchscaler_cli.training.run import Budget
 from patchscaler_cli.training.texture import train_texture
-from patchscaler_cli.training.vgg import Vgg
 
 
 @dataclass(frozen=True)
@@ -85,32 +84,23 @@ def run_diffusion(settings: PhaseSettings, variants: int) -> None:
     )  # fmt: skip
 
 
-def perceptual_networks(
-    squeeze: Path, vgg: Path | None, weights: FewStepWeights, device: torch.device
-) -> dict[str, PerceptualNetwork]:
+def perceptual_networks(squeeze: Path, weights: FewStepWeights, device: torch.device) -> dict[str, PerceptualNetwork]:
     """The networks of the few-step phase's perceptual losses, by name.
 
     Raises:
-        UsageError: if VGG's loss has a weight and no file.
         PatchScalerError: if one of them is not at hand.
     """
     networks: dict[str, PerceptualNetwork] = {"squeezenet": LpipsSqueeze(squeeze, device)}
     if weights.efficientnet:
         networks |= {name: EfficientNetLite(name, device) for name in VARIANTS}
-    if weights.vgg:
-        if vgg is None:
-            raise UsageError("--vgg-weight: give --vgg, the file with the network's weights, too.")
-        networks["vgg"] = Vgg(vgg, device)
     return networks
 
 
-def run_few_step(
-    settings: PhaseSettings, variants: int, weights: FewStepWeights, squeeze: Path, vgg: Path | None = None
-) -> None:
+def run_few_step(settings: PhaseSettings, variants: int, weights: FewStepWeights, squeeze: Path) -> None:
     """Phase 4: pixel, perceptual and adversarial losses along the sampler's own trajectory."""
     settings.begin()
     folder = settings.folder
-    networks = perceptual_networks(squeeze, vgg, weights, settings.device)
+    networks = perceptual_networks(squeeze, weights, settings.device)
     pairs = folder.pairs(load_photos(settings.data, settings.threads).to(settings.device), variants)
     classifier = folder.load_classifier().to(settings.device)
     train_few_step(
