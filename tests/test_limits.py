@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from patchscaler_cli.errors import PatchScalerError
-from patchscaler_cli.models.coarse import CoarseModel
+from patchscaler_cli.models.coarse import CoarseModel, Ends
 from patchscaler_cli.models.patch_dit import PatchDiT
 from patchscaler_cli.pipeline import diffusion_stage, limits, precision, shared_batches
 from patchscaler_cli.pipeline.denoising import CarefulDenoiser
@@ -53,10 +53,10 @@ def _holds_pixels(side: int) -> Forward:
     """A coarse model whose memory holds tiles of so many LR pixels on a side, and their halo."""
     plain = CoarseModel.restore_inner
 
-    def restore_inner(self: CoarseModel, lr: Tensor) -> Any:
+    def restore_inner(self: CoarseModel, lr: Tensor, ends: Ends) -> Any:
         if max(lr.shape[2:]) > side + 2 * self.config.halo:
             raise RuntimeError("MPS backend out of memory (MPS allocated: 5.20 GB)")
-        return plain(self, lr)
+        return plain(self, lr, ends)
 
     return restore_inner
 
@@ -171,8 +171,8 @@ def test_tiles_that_overflow_are_computed_again_in_fp32(
 ) -> None:
     usual, plain = _half_upscaler().upscale(picture), CoarseModel.restore_inner
 
-    def restore_inner(self: CoarseModel, lr: Tensor) -> tuple[Tensor, Tensor]:
-        restored, logit = plain(self, lr)
+    def restore_inner(self: CoarseModel, lr: Tensor, ends: Ends) -> tuple[Tensor, Tensor]:
+        restored, logit = plain(self, lr, ends)
         return (restored * torch.inf if self.head.weight.dtype == torch.bfloat16 else restored), logit
 
     monkeypatch.setattr(CoarseModel, "restore_inner", restore_inner)

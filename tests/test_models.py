@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from patchscaler_cli.models import fused
-from patchscaler_cli.models.coarse import CoarseConfig, CoarseModel
+from patchscaler_cli.models.coarse import CoarseConfig, CoarseModel, Ends
 from patchscaler_cli.models.patch_dit import PatchDiT
 from patchscaler_cli.models.patchscaler import PRESETS, ModelConfig, PatchScalerModel
 from patchscaler_cli.models.texture import TextureMemory
@@ -129,14 +129,22 @@ def test_presets_keep_to_their_file_size(name: str, limit: int) -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (16, 37)])
-def test_restoring_without_the_halo_is_the_inner_part_of_restoring_with_it(size: tuple[int, int]) -> None:
+@pytest.mark.parametrize(
+    "ends", [Ends(), Ends(top=True), Ends(left=True, right=True), Ends(True, False, False, True), Ends(*[True] * 4)]
+)
+def test_restoring_without_the_halo_is_the_inner_part_of_restoring_with_it(size: tuple[int, int], ends: Ends) -> None:
+    """At the image's ends there is no halo: there it is restored as a whole image is."""
     model = small_model().coarse
     halo = model.config.halo
-    image = torch.rand(1, 3, size[0] + 2 * halo, size[1] + 2 * halo) * 2 - 1
+    top, bottom, left, right = (0 if end else halo for end in ends)
+    height, width = size
+    image = torch.rand(1, 3, height + top + bottom, width + left + right) * 2 - 1
     restored, logit = model(image)
-    inner, inner_logit = model.restore_inner(image)
-    assert torch.allclose(inner, restored[..., 4 * halo : -4 * halo, 4 * halo : -4 * halo], atol=1e-5)
-    assert torch.allclose(inner_logit, logit[..., halo:-halo, halo:-halo], atol=1e-5)
+    inner, inner_logit = model.restore_inner(image, ends)
+    rows, columns = slice(top, top + height), slice(left, left + width)
+    assert torch.allclose(inner_logit, logit[..., rows, columns], atol=1e-5)
+    rows, columns = slice(4 * top, 4 * (top + height)), slice(4 * left, 4 * (left + width))
+    assert torch.allclose(inner, restored[..., rows, columns], atol=1e-5)
 
 
 @pytest.mark.parametrize(("dtype", "near"), [(torch.float32, 1e-5), (torch.bfloat16, 0.05)])

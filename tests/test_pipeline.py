@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from patchscaler_cli.errors import UsageError
+from patchscaler_cli.models.coarse import CoarseConfig, CoarseModel
 from patchscaler_cli.pipeline.bands import patch_grid
 from patchscaler_cli.pipeline.canvas import Canvas
 from patchscaler_cli.pipeline.coarse_stage import CoarseStage
@@ -288,3 +289,34 @@ def test_the_denoiser_is_shown_the_lr_picture_of_its_patch_and_beyond_the_border
     assert np.array_equal(seen[: len(inside), : inside.shape[1]], inside)
     assert np.array_equal(last[3:], coarse.lr(top, top + 16, left, left + 16).repeat(4, 1).repeat(4, 2))
     assert np.array_equal(last[:3], coarse.rows.view(4 * top, 4 * top + 64)[:, :, 4 * left : 4 * left + 64])
+
+
+def test_tiles_smaller_than_the_halo_restore_what_one_tile_does() -> None:
+    model, picture = (
+        CoarseModel(CoarseConfig(8, 10, 4)),
+        np.random.default_rng(5).integers(0, 256, (61, 45, 3), np.uint8),
+    )
+    torch.nn.init.normal_(model.tail.weight, std=0.1)
+    assert model.config.halo > 16
+    made = []
+    for tile in (16, 256):
+        stage = CoarseStage(model.eval(), picture, patch_grid(small_model(), 61, 45), tile, torch.device("cpu"))
+        stage.finish(stage.extent[0])
+        made.append((stage.rows.view(0, stage.rows.stop).copy(), stage.confidence))
+    for small, large in zip(*made, strict=True):
+        assert np.allclose(small, large, atol=1e-5)
+
+
+def test_a_picture_ends_where_it_ends() -> None:
+    """At its border the coarse model sees nothing beyond, as where it was trained, and no pixels that are made up."""
+    model, picture = (
+        CoarseModel(CoarseConfig(8, 1, 4)),
+        np.random.default_rng(6).integers(0, 256, (30, 16, 3), np.uint8),
+    )
+    torch.nn.init.normal_(model.tail.weight, std=0.1)
+    stage = CoarseStage(model.eval(), picture, patch_grid(small_model(), 30, 16), 256, torch.device("cpu"))
+    assert stage.extent == (30, 16)
+    with torch.inference_mode():
+        _, logit = model(torch.from_numpy(stage.lr(0, 30, 0, 16))[None])
+    stage.finish(30)
+    assert np.allclose(stage.confidence, torch.sigmoid(logit[0, 0]).numpy(), atol=1e-6)

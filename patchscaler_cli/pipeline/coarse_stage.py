@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from patchscaler_cli.models.coarse import CoarseModel
+from patchscaler_cli.models.coarse import CoarseConfig, CoarseModel, Ends
 from patchscaler_cli.models.placement import send
 from patchscaler_cli.pipeline.colour import REACH, enlarged_low_pass, reduced
 from patchscaler_cli.pipeline.limits import Limits, is_out_of_memory, release
@@ -19,11 +20,37 @@ from patchscaler_cli.tiling.grid import PatchGrid, Tile, even_cuts, tiles
 from patchscaler_cli.tiling.rows import Rows, RowWindow
 
 
+@dataclass(frozen=True)
+class _Span:
+    """Positions along an axis that the model is given, to restore some of them.
+
+    Attributes:
+        start: the first that it is given.
+        stop: the one after the last.
+        first: the first that is wanted.
+        last: the one after the last.
+        at_start: whether the picture ends before `start`; then there may be less of a halo than usual, or none.
+        at_stop: whether it ends at `stop`.
+    """
+
+    start: int
+    stop: int
+    first: int
+    last: int
+    at_start: bool
+    at_stop: bool
+
+    def wanted(self, config: CoarseConfig, scale: int = 1) -> slice:
+        """Where the wanted positions stand in what `restore_inner` gives: without the halo, but for what lies at an end."""
+        begin = self.start + (0 if self.at_start else config.halo)
+        return slice((self.first - begin) * scale, (self.last - begin) * scale)
+
+
 class CoarseStage:
     """The coarse image of one picture, made from the top down as it is asked for.
 
-    Every tile is given a halo as wide as the model's receptive field, of real pixels where there are any and of
-    continued ones only beyond the picture's true border, so the result does not depend on the tiles.
+    Every tile is given a halo as wide as the model's receptive field, of real pixels, so the result does not depend on the
+    tiles. It ends where the extent does: there the model knows that it sees nothing. A picture that wraps has no end.
 
     Attributes:
         extent: LR rows and columns that are restored: the grid's.
@@ -106,12 +133,14 @@ class CoarseStage:
 
     def _attempt(self, part: Tile, top: int, image: Rows) -> bool:
         """Whether the tile fitted into the memory; if so, it is done."""
-        scale, halo = self.scale, self.model.config.halo
-        cut = self.lr(top + part.top - halo, top + part.bottom + halo, part.left - halo, part.right + halo)
+        scale = self.scale
+        rows = self._with_halo(top + part.top, top + part.bottom, self.extent[0])
+        columns = self._with_halo(part.left, part.right, self.extent[1])
+        cut = self.lr(rows.start, rows.stop, columns.start, columns.stop)
         try:
-            restored, sure = self._run(self.model, cut)
+            restored, sure = self._run(self.model, cut, rows, columns)
             if not (np.isfinite(restored).all() and np.isfinite(sure).all()):
-                restored, sure = self._run(widened(self.model), cut)
+                restored, sure = self._run(widened(self.model), cut, rows, columns)
                 self.limits.warn("Half precision overflowed in a tile; it was computed again in fp32.")
         except RuntimeError as error:
             if not is_out_of_memory(error):
@@ -124,11 +153,20 @@ class CoarseStage:
         self.limits.halve_tile(max(part.bottom - part.top, part.right - part.left))
         return False
 
+    def _with_halo(self, first: int, last: int, length: int) -> _Span:
+        """What the model is given along an axis of the extent, to restore positions `first` to `last`."""
+        start, stop = first - self.model.config.halo, last + self.model.config.halo
+        at_start, at_stop = (not self.grid.wraps and end for end in (start <= 0, stop >= length))
+        return _Span(0 if at_start else start, length if at_stop else stop, first, last, at_start, at_stop)
+
     @torch.inference_mode()
-    def _run(self, model: CoarseModel, cut: Rows) -> tuple[Rows, npt.NDArray[np.float32]]:
+    def _run(self, model: CoarseModel, cut: Rows, rows: _Span, columns: _Span) -> tuple[Rows, npt.NDArray[np.float32]]:
         """LR pixels with their halo [3, h, w] to coarse image and confidence without it, on the host."""
-        restored, logit = model.restore_inner(send(cut[None], self.device))
-        return restored[0].cpu().numpy(), torch.sigmoid(logit[0, 0]).cpu().numpy()
+        ends = Ends(rows.at_start, rows.at_stop, columns.at_start, columns.at_stop)
+        restored, logit = model.restore_inner(send(cut[None], self.device), ends)
+        image = restored[0, :, rows.wanted(model.config, self.scale), columns.wanted(model.config, self.scale)]
+        sure = logit[0, 0, rows.wanted(model.config), columns.wanted(model.config)]
+        return image.cpu().numpy(), torch.sigmoid(sure).cpu().numpy()
 
     def qmap(self, first: int, last: int) -> npt.NDArray[np.float32]:
         """Qmap [n, columns] of rows `first` to `last` of the patches, under which the coarse image is finished: the mean

@@ -27,10 +27,6 @@ not shown."""
 BLOCK = 16
 """Side in HR pixels of the blocks whose error decides where patches are drawn."""
 
-MARGIN = 8
-"""Reflected LR pixels around a photo when its coarse image is made: a third of the halo, which keeps nearly all of its
-effect at half of its cost; exactness at the border matters in use, not here."""
-
 
 @dataclass(frozen=True)
 class PatchBatch:
@@ -130,11 +126,8 @@ def make_pairs(photos: Photos, model: CoarseModel, variants: int, degradation: D
             hr = photos.images[start : start + 8].float() / 255
             degraded = degrade(hr, settings, scale, chunk=1)
             lr[variant, start : start + 8] = (degraded * 255).round().to(torch.uint8)
-            padded = F.pad(degraded * 2 - 1, (MARGIN,) * 4, mode="reflect")
             with autocast(device):
-                restored = model(padded.contiguous(memory_format=torch.channels_last))[0]
-            border = MARGIN * scale
-            restored = restored[..., border:-border, border:-border]
+                restored = model((degraded * 2 - 1).contiguous(memory_format=torch.channels_last))[0]
             coarse[variant, start : start + 8] = ((restored + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
     return Pairs.of(photos, coarse, lr)
 
