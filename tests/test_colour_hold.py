@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from patchscaler_cli.pipeline.colour import LOW_PASS_SIGMA, RADIUS, REACH, enlarged_low_pass
+from patchscaler_cli.pipeline.colour import LOW_PASS_SIGMA, PLAIN_REACH, RADIUS, REACH, enlarged_low_pass, keep_plain
 from patchscaler_cli.tiling.rows import Rows, RowWindow
 
 
@@ -39,3 +39,17 @@ def test_it_is_a_gaussian_enlarged_bilinearly_with_the_borders_repeated() -> Non
     smooth = F.conv2d(rows, (taps[:, None] * taps)[None, None]).transpose(0, 1)
     wanted: Rows = F.interpolate(smooth, scale_factor=4, mode="bilinear", align_corners=False)[0].numpy()
     assert np.allclose(enlarged_low_pass(window, 0, 23, 23, 4), wanted, atol=1e-5)
+
+
+def test_what_is_of_one_colour_stays_so_and_all_else_is_as_it_was() -> None:
+    scale, lr = 4, np.zeros((3, 20, 30), np.float32)
+    lr[:, 4, 21] = 0.5  # a dot
+    coarse = np.random.default_rng(0).random((3, 80, 120), np.float32)
+    kept = coarse.copy()
+    around = np.pad(lr, ((0, 0), (PLAIN_REACH, PLAIN_REACH), (PLAIN_REACH, PLAIN_REACH)), mode="edge")
+    keep_plain(kept, around, scale)
+    near = np.zeros((20, 30), bool)
+    near[4 - PLAIN_REACH : 5 + PLAIN_REACH, 21 - PLAIN_REACH : 22 + PLAIN_REACH] = True
+    near = near.repeat(scale, 0).repeat(scale, 1)
+    assert np.array_equal(kept[:, near], coarse[:, near])
+    assert (kept[:, ~near] == 0).all()

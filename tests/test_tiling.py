@@ -17,17 +17,21 @@ lengths = st.integers(1, 200)
 
 
 @given(lengths, lengths)
-def test_patches_cover_the_image_and_reach_over_it_by_less_than_a_step(height: int, width: int) -> None:
+def test_patches_cover_the_image_and_end_where_it_does(height: int, width: int) -> None:
     grid = PatchGrid(height, width)
-    for extent, length in zip(grid.extent, (height, width), strict=True):
-        assert extent >= length
-        assert extent == grid.size or extent - length < grid.size - grid.overlap
+    for starts, extent, length in zip((grid.tops, grid.lefts), grid.extent, (height, width), strict=True):
+        assert extent == max(length, grid.size)
+        assert starts[0] == 0
+        assert starts[-1] + grid.size == extent
+        assert (np.diff(starts) > 0).all()
+        assert (np.diff(starts) <= grid.size - grid.overlap).all()
 
 
 @given(lengths, st.integers(1, 200))
-def test_a_larger_image_keeps_the_patches_of_a_smaller_one(length: int, more: int) -> None:
+def test_a_larger_image_keeps_the_patches_of_a_smaller_one_but_for_the_last(length: int, more: int) -> None:
     small, large = PatchGrid(length, length), PatchGrid(length + more, length + more)
-    assert np.array_equal(small.tops, large.tops[: small.rows])
+    kept = small.rows - 1
+    assert np.array_equal(small.tops[:kept], large.tops[:kept])
 
 
 @given(lengths, lengths, st.integers(1, 64))
@@ -70,6 +74,22 @@ def test_a_patch_without_a_neighbour_has_no_ramp_and_two_share_a_linear_one() ->
     first, last = windows(np.array([0, 12]), 16, 4)
     assert first.tolist() == [1] * 12 + [0.875, 0.625, 0.375, 0.125]
     assert last.tolist() == [0.125, 0.375, 0.625, 0.875] + [1] * 12
+
+
+@given(st.lists(st.integers(1, 12), max_size=6))
+def test_windows_of_patches_that_share_more_sum_to_one_too(steps: list[int]) -> None:
+    starts = np.cumsum([0, *steps])
+    total = np.zeros(starts[-1] + 16, np.float32)
+    for start, weights in zip(starts, windows(starts, 16, 4), strict=True):
+        assert (weights >= 0).all()
+        total[start : start + 16] += weights
+    assert np.allclose(total, 1, atol=1e-6)
+
+
+def test_two_patches_that_share_more_than_a_ramp_are_blended_in_its_middle_only() -> None:
+    first, last = windows(np.array([0, 6]), 16, 4)
+    assert first.tolist() == [1] * 9 + [0.875, 0.625, 0.375, 0.125] + [0] * 3
+    assert last.tolist() == [0] * 3 + [0.125, 0.375, 0.625, 0.875] + [1] * 9
 
 
 @given(st.integers(1, 4), st.integers(1, 4))

@@ -11,7 +11,7 @@ import torch
 
 from patchscaler_cli.models.coarse import CoarseConfig, CoarseModel, Ends
 from patchscaler_cli.models.placement import send
-from patchscaler_cli.pipeline.colour import REACH, enlarged_low_pass, reduced
+from patchscaler_cli.pipeline.colour import PLAIN_REACH, REACH, enlarged_low_pass, keep_plain, reduced
 from patchscaler_cli.pipeline.limits import Limits, is_out_of_memory, release
 from patchscaler_cli.pipeline.pixels import AnyArray, to_network
 from patchscaler_cli.pipeline.precision import widened
@@ -57,7 +57,7 @@ class CoarseStage:
         rows: window on the coarse image [3, 4 * extent height, 4 * extent width], about [-1, 1]; finished down to
             `finished` LR rows.
         confidence: the confidence map [extent height, extent width] in (0, 1), valid where rows are made.
-        finished: down to this LR row the coarse image is made and held to the LR picture's colour.
+        finished: down to this LR row the coarse image is made and held to the LR picture's colour, and keeps what is plain.
     """
 
     def __init__(
@@ -105,7 +105,10 @@ class CoarseStage:
             self._restore_row_of_tiles()
         if bottom > self.finished:
             drift = enlarged_low_pass(self._difference, self.finished, bottom, self.extent[0], self.scale)
-            self.rows.view(self.finished * self.scale, bottom * self.scale)[:] += drift
+            rows = self.rows.view(self.finished * self.scale, bottom * self.scale)
+            rows += drift
+            left, right = -PLAIN_REACH, self.extent[1] + PLAIN_REACH
+            keep_plain(rows, self.lr(self.finished - PLAIN_REACH, bottom + PLAIN_REACH, left, right), self.scale)
             self.finished = bottom
             self._difference.drop(max(bottom - REACH, 0))
 
@@ -186,8 +189,7 @@ class CoarseStage:
 def largest_tile(tile: int) -> int:
     """How long a tile's side may be where so much is asked for.
 
-    Patches reach over the picture's end by up to a step, so a picture of just one or two tiles is always a little longer;
-    another row and column of tiles for that would be halo for the most part.
+    Another row and column of tiles for a picture that is a little longer than one or two would be halo for the most part.
     """
     return tile + tile // 8
 

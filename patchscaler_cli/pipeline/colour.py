@@ -1,4 +1,5 @@
-"""Colour cannot drift: the low-pass part of what the networks make is held to what they were given (design, section 2).
+"""Colour cannot drift: the low-pass part of what the networks make is held to what they were given (design, section 2), and
+what is of one colour stays so.
 
 Differences are formed and low-passed at LR resolution, where a Gaussian of 2 pixels is one of 8 HR pixels, and come
 back to HR resolution by bilinear interpolation. All of it works on rows, so that pictures of any height stream through.
@@ -20,6 +21,9 @@ LOW_PASS_SIGMA = 2.0
 """Standard deviation in LR pixels of the Gaussian that parts colour from detail."""
 
 RADIUS = math.ceil(3 * LOW_PASS_SIGMA)
+
+PLAIN_REACH = 3
+"""LR pixels on every side of one that is kept as it is (see `keep_plain`)."""
 
 REACH = RADIUS + 1
 """LR rows above and below a row that its enlarged low-pass part depends on: the Gaussian's radius, one for bilinear."""
@@ -79,6 +83,26 @@ def _stretched(rows: Rows, axis: int, scale: int) -> Rows:
 def _part(rows: Rows, axis: int, start: int, stop: int) -> Rows:
     """Positions `start` to `stop` along one axis."""
     return rows[(slice(None),) * axis + (slice(start, stop),)]
+
+
+def keep_plain(image: Rows, around: Rows, scale: int) -> None:
+    """Give the coarse image the LR picture's very colour where that is of one single colour all around.
+
+    Drawings and screenshots are full of such places, and a level or two of error is seen there, above all along the picture's
+    border, where the coarse model has less to go by.
+
+    Args:
+        image: rows of the coarse image [3, n * scale, w * scale], changed in place.
+        around: the same rows of the continued LR picture, with PLAIN_REACH pixels more on every side.
+        scale: HR pixels to an LR pixel.
+    """
+    window = 2 * PLAIN_REACH + 1
+    pixels = torch.from_numpy(around)
+    highest, lowest = F.max_pool2d(pixels, window, 1), -F.max_pool2d(-pixels, window, 1)
+    plain = (highest == lowest).all(0).numpy()
+    if plain.any():
+        colour, where = (np.repeat(np.repeat(one, scale, -2), scale, -1) for one in (highest.numpy(), plain))
+        np.copyto(image, colour, where=where)
 
 
 def reduced(rows: Rows, scale: int) -> Rows:

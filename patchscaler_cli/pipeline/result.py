@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from patchscaler_cli.tiling.grid import PatchGrid
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -53,6 +55,11 @@ class UpscaleResult:
     device: str
     dtype: str
     warnings: tuple[str, ...] = ()
+
+    @property
+    def grid(self) -> PatchGrid:
+        """Where the patches lie in the (first) LR image, if it does not wrap."""
+        return PatchGrid(*self.confidence.shape)
 
     @property
     def image(self) -> Image:

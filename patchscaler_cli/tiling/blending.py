@@ -9,9 +9,9 @@ import numpy.typing as npt
 def windows(starts: npt.NDArray[np.int64], size: int, overlap: int) -> npt.NDArray[np.float32]:
     """The weights of all patches along one axis.
 
-    Linear ramps at both ends of a patch, centred on pixels, divided by what all patches weigh at a pixel. So in an
-    overlap of `overlap` pixels, pixel i weighs (i + 1/2) / overlap in the one patch and 1 minus that in the other; and
-    there is no ramp at the ends of the axis, where a patch has no neighbour.
+    Where two neighbours share `overlap` pixels, pixel i weighs (i + 1/2) / overlap in the one and 1 minus that in the other.
+    Where they share more, that ramp lies in the middle, and on either side of it one patch alone counts: the mean of two
+    patches has less texture than either. There is no ramp at the ends of the axis, where a patch has no neighbour.
 
     Args:
         starts: first position of every patch [n], rising.
@@ -19,12 +19,16 @@ def windows(starts: npt.NDArray[np.int64], size: int, overlap: int) -> npt.NDArr
         overlap: pixels of a ramp; neighbours share so many or more.
 
     Returns:
-        Weights [n, size] in (0, 1]; over all patches of the axis they sum to one at every pixel.
+        Weights [n, size] in [0, 1]; over all patches of the axis they sum to one at every pixel.
     """
-    ramp = (np.arange(size) + 0.5) / max(overlap, 1)
-    weights = np.minimum(1, np.minimum(ramp, ramp[::-1])) if overlap else np.ones(size)
+    weights = np.ones((len(starts), size))
+    for first, second, shared in zip(weights[:-1], weights[1:], starts[:-1] + size - starts[1:], strict=True):
+        before = (shared - overlap) // 2  # of the shared pixels, those in which the first alone counts
+        rising = ((np.arange(shared) - before + 0.5) / max(overlap, 1)).clip(0, 1)
+        second[:shared] *= rising
+        first[size - shared :] *= 1 - rising
     places = starts[:, None] - starts[0] + np.arange(size)
-    total = np.bincount(places.ravel(), np.tile(weights, len(starts)))
+    total = np.bincount(places.ravel(), weights.ravel())  # is one but where more than two patches lie
     shares: npt.NDArray[np.float32] = (weights / total[places]).astype(np.float32)
     return shares
 

@@ -13,10 +13,10 @@ import numpy.typing as npt
 
 @dataclass(frozen=True)
 class PatchAxis:
-    """The patches along one side of an image, and how the image is continued beyond its ends: here by reflection.
+    """The patches along one side of an image.
 
-    Patches step by `size - overlap` from the image's beginning and cover it; the last one reaches over its end by less
-    than one step.
+    Patches step by `size - overlap` from the image's beginning; the last one ends where the image does, so it overlaps by more.
+    Only an image that is shorter than a patch is continued beyond its end, by reflection.
 
     Attributes:
         length: of the image.
@@ -31,12 +31,13 @@ class PatchAxis:
     @cached_property
     def starts(self) -> npt.NDArray[np.int64]:
         """First pixel of every patch [n], counted in the extent."""
-        step = self.size - self.overlap
-        return np.arange(max(1, -(-(self.length - self.overlap) // step)), dtype=np.int64) * step
+        count = max(1, -(-(self.length - self.overlap) // (self.size - self.overlap)))
+        starts = np.arange(count, dtype=np.int64) * (self.size - self.overlap)
+        return np.minimum(starts, max(self.length - self.size, 0))
 
     @property
     def extent(self) -> int:
-        """How long the continued image is: the patches cover it, at least as far as the image itself goes."""
+        """How long what the patches cover is: the image, or a patch where that is longer."""
         return int(self.starts[-1]) + self.size
 
     @property
@@ -89,14 +90,14 @@ class WrappedAxis(PatchAxis):
 
 @dataclass(frozen=True)
 class PatchGrid:
-    """The patches of one image, anchored at its top left corner.
+    """The patches of one image, anchored at its top left corner: all but the last of a row lie where they do in a larger one.
 
     Attributes:
         height: of the image.
         width: of the image.
         size: side of a patch.
         overlap: of neighbouring patches, at most half of `size`.
-        wrap: None: the image is continued by reflection. Else by itself, and this is `WrappedAxis.around`.
+        wrap: None: the image ends at its border. Else it is continued by itself, and this is `WrappedAxis.around`.
     """
 
     height: int

@@ -134,19 +134,19 @@ class PatchCells:
         """For a picture of `height` x `width` pixels."""
         self._grid, self._scale, self._size = grid, scale, (height, width)
 
-    def _belongs(self, positions: npt.NDArray[np.float64], count: int) -> Cells:
-        """Which of `count` patches along an axis each position (in pixels) belongs to, as 0 and 1 [count, n]."""
-        step, margin = (self._grid.size - self._grid.overlap) * self._scale, self._grid.overlap * self._scale / 2
-        cell = ((positions - margin) // step).clip(0, count - 1).astype(np.int64)
-        member: Cells = (np.arange(count)[:, None] == cell).astype(np.float32)
+    def _belongs(self, positions: npt.NDArray[np.float64], starts: npt.NDArray[np.int64]) -> Cells:
+        """Which patch along an axis each position (in pixels) belongs to, as 0 and 1 [patches, n]."""
+        middles = (starts + self._grid.size / 2) * self._scale
+        cell = np.abs(positions - middles[:, None]).argmin(0)
+        member: Cells = (np.arange(len(starts))[:, None] == cell).astype(np.float32)
         return member
 
     def mean(self, values: npt.NDArray[np.float32], border: int = 0) -> Cells:
         """Every patch's share of the mean of a map [h, w] that covers the picture without `border` [rows, columns]."""
         axes = []
-        for places, length, count in zip(values.shape, self._size, (self._grid.rows, self._grid.columns), strict=True):
+        for places, length, starts in zip(values.shape, self._size, (self._grid.tops, self._grid.lefts), strict=True):
             positions = border + (np.arange(places) + 0.5) * ((length - 2 * border) / places)
-            axes.append(self._belongs(positions, count))
+            axes.append(self._belongs(positions, starts))
         shares: Cells = (axes[0] @ values @ axes[1].T / values.size).astype(np.float32)
         return shares
 

@@ -11,8 +11,6 @@ import numpy.typing as npt
 from patchscaler_cli.evaluation.examples import SCALE
 from patchscaler_cli.evaluation.metrics import Pixels
 from patchscaler_cli.evaluation.report.overlays import (
-    PATCH,
-    STEP,
     evaluations_overlay,
     overlays_of,
     places_overlay,
@@ -57,7 +55,11 @@ def choose_patches(result: UpscaleResult) -> list[tuple[int, int]]:
     window = window_of(*result.pixels.shape[:2])
     for group in range(len(result.groups) - 1, -1, -1):
         places = np.argwhere(result.patch_groups == group)
-        seen = places[[_is_seen(row, column, window) for row, column in places.tolist()]] if len(places) else places
+        seen = (
+            places[[_is_seen(result, row, column, window) for row, column in places.tolist()]]
+            if len(places)
+            else places
+        )
         if len(places):
             chosen = seen if len(seen) else places
             order = np.argsort(qmap[chosen[:, 0], chosen[:, 1]], kind="stable")
@@ -68,16 +70,15 @@ def choose_patches(result: UpscaleResult) -> list[tuple[int, int]]:
 
 def patch_at(result: UpscaleResult, x: int, y: int) -> tuple[int, int]:
     """Row and column of the patch in whose middle part pixel (x, y) of the input lies."""
-    margin = (PATCH - STEP) // 2
-    rows, columns = result.patch_groups.shape
-    row, column = (
-        min(max((place - margin) // STEP, 0), count - 1) for place, count in ((y, rows), (x, columns))
-    )  # fmt: skip
+    grid = result.grid
+    middle = (grid.size - 1) / 2
+    row, column = (int(np.abs(starts + middle - place).argmin()) for starts, place in ((grid.tops, y), (grid.lefts, x)))
     return row, column
 
 
-def _is_seen(row: int, column: int, window: Window) -> bool:
-    top, left, side = row * STEP * SCALE, column * STEP * SCALE, PATCH * SCALE
+def _is_seen(result: UpscaleResult, row: int, column: int, window: Window) -> bool:
+    grid = result.grid
+    top, left, side = (length * SCALE for length in (grid.tops[row], grid.lefts[column], grid.size))
     return window.top <= top and top + side <= window.bottom and window.left <= left and left + side <= window.right
 
 
@@ -96,7 +97,7 @@ def explain_page(explanation: Explanation) -> str:
     overlays = [
         *overlays_of("this picture", result, window),
         evaluations_overlay(result, window),
-        places_overlay(places, window),
+        places_overlay(result, places, window),
     ]
     heading = "The picture" + note_on(window, *result.pixels.shape[:2])
     described = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in one.facts.items())
@@ -109,7 +110,7 @@ transformer takes it away again. The overlays show which patch took what.</p>
 {viewer(one.name, heading, 0, window, layers, ("coarse image", "result"), overlays)}
 {_groups_table(result)}
 <h2>Patches step by step</h2>
-<p>Every picture of a patch is {PATCH * SCALE}×{PATCH * SCALE} pixels, shown three times as large. After each step the
+<p>Every picture of a patch is {result.grid.size * SCALE}×{result.grid.size * SCALE} pixels, shown three times as large. After each step the
 network's whole change to the coarse patch is shown; the last part takes {100 * (1 - one.fidelity):.0f} % of it (fidelity
 {one.fidelity:g}), without colour drift, blended with its neighbours.</p>
 {"".join(_patch(one, trace, number) for number, trace in enumerate(one.traces, 1))}"""
@@ -131,10 +132,12 @@ def _groups_table(result: UpscaleResult) -> str:
 
 def _patch(explanation: Explanation, trace: PatchTrace, number: int) -> str:
     """One patch: its pictures in the order of what happened, and the textures that it was shown."""
-    result, top, left = explanation.result, trace.row * STEP, trace.column * STEP
+    result = explanation.result
+    grid = result.grid
+    top, left, size = int(grid.tops[trace.row]), int(grid.lefts[trace.column]), grid.size
     confidence = qmap_of(result)[trace.row, trace.column]
-    lr = _cut(explanation.lr, top, left, PATCH)
-    ended = _cut(result.pixels, top * SCALE, left * SCALE, PATCH * SCALE)
+    lr = _cut(explanation.lr, top, left, size)
+    ended = _cut(result.pixels, top * SCALE, left * SCALE, size * SCALE)
     pictures = [("input", lr), ("coarse patch", trace.coarse)]
     if trace.steps:
         pictures.append((f"start: noise of σ {trace.sigmas[0]:.3g} on it", trace.start))

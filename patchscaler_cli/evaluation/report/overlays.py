@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +13,6 @@ import numpy.typing as npt
 from patchscaler_cli.evaluation.examples import SCALE
 from patchscaler_cli.evaluation.report.window import Window
 from patchscaler_cli.pipeline.result import UpscaleResult
-
-PATCH, STEP = 16, 14
-"""Side of a patch and way from one to the next in LR pixels, as the pipeline lays them (a test compares them)."""
 
 HARD, EVEN, EASY = (213, 94, 0), (240, 240, 240), (0, 114, 178)
 """Colours of the lowest, middle and highest Qmap value: a pair that colour-blind people tell apart."""
@@ -40,15 +38,11 @@ def overlays_of(name: str, result: UpscaleResult, window: Window) -> list[Overla
 
 
 def qmap_of(result: UpscaleResult) -> npt.NDArray[np.float64]:
-    """Mean confidence of every patch [rows, columns]; of the part inside the picture, where a patch reaches over it."""
-    rows, columns = result.patch_groups.shape
-    return np.array(
-        [
-            [result.confidence[y : y + PATCH, x : x + PATCH].mean() for x in range(0, columns * STEP, STEP)]
-            for y in range(0, rows * STEP, STEP)
-        ],
-        np.float64,
-    )
+    """Mean confidence of every patch [rows, columns]; of the part inside the picture, where that is smaller."""
+    grid, confidence = result.grid, result.confidence
+    size = grid.size
+    means = [[confidence[y : y + size, x : x + size].mean() for x in grid.lefts] for y in grid.tops]
+    return np.array(means, np.float64)
 
 
 def _qmap(name: str, result: UpscaleResult, window: Window) -> Overlay:
@@ -56,8 +50,7 @@ def _qmap(name: str, result: UpscaleResult, window: Window) -> Overlay:
     low, high = float(qmap.min()), float(qmap.max())
     share = (qmap - low) / max(high - low, 1e-9)
     cells = [
-        f'<rect {place} fill="{_colour(float(share[row, column]))}"/>'
-        for row, column, place in _cells(qmap.shape, window)
+        f'<rect {place} fill="{_colour(float(share[row, column]))}"/>' for row, column, place in _cells(result, window)
     ]
     legend = (
         f'<span class="key hard"></span> hard: {low:.3f} '
@@ -69,9 +62,9 @@ def _qmap(name: str, result: UpscaleResult, window: Window) -> Overlay:
 
 def _groups(name: str, result: UpscaleResult, window: Window) -> Overlay:
     cells = []
-    for row, column, place in _cells(result.patch_groups.shape, window):
+    for row, column, place in _cells(result, window):
         group = int(result.patch_groups[row, column])
-        cells.append(f'<rect {place} fill="{_group_colour(group)}"/>{_number(row, column, group)}')
+        cells.append(f'<rect {place} fill="{_group_colour(group)}"/>{_number(result, row, column, group)}')
     legend = "; ".join(
         f'<span class="key group{number % len(GROUP_COLOURS)}"></span> group {number}: {group.patches} of {result.patches} patches, '
         + (
@@ -88,9 +81,9 @@ def evaluations_overlay(result: UpscaleResult, window: Window) -> Overlay:
     """How many times each patch went through the network, as the window shows them."""
     steps = [group.steps for group in result.groups]
     most, cells = max(steps), []
-    for row, column, place in _cells(result.patch_groups.shape, window):
+    for row, column, place in _cells(result, window):
         count = steps[int(result.patch_groups[row, column])]
-        cells.append(f'<rect {place} fill="{_colour(1 - count / max(most, 1))}"/>{_number(row, column, count)}')
+        cells.append(f'<rect {place} fill="{_colour(1 - count / max(most, 1))}"/>{_number(result, row, column, count)}')
     legend = (
         f'<span class="key easy"></span> 0 <span class="key even"></span> <span class="key hard"></span> {most} evaluations '
         f"of the network a patch; {result.network_evaluations} for {result.patches} patches"
@@ -98,12 +91,13 @@ def evaluations_overlay(result: UpscaleResult, window: Window) -> Overlay:
     return Overlay("evaluations per patch", _svg(cells, window, "Network evaluations per patch"), legend)
 
 
-def places_overlay(places: list[tuple[int, int]], window: Window) -> Overlay:
+def places_overlay(result: UpscaleResult, places: list[tuple[int, int]], window: Window) -> Overlay:
     """Where patches lie, by row and column; numbered from 1 in their order."""
-    step, side = STEP * SCALE, PATCH * SCALE
+    grid = result.grid
+    side = grid.size * SCALE
     cells = [
-        f'<rect class="place" x="{column * step}" y="{row * step}" width="{side}" height="{side}"/>'
-        + _number(row, column, number)
+        f'<rect class="place" x="{grid.lefts[column] * SCALE}" y="{grid.tops[row] * SCALE}" width="{side}" height="{side}"/>'
+        + _number(result, row, column, number)
         for number, (row, column) in enumerate(places, 1)
     ]
     return Overlay(
@@ -111,24 +105,27 @@ def places_overlay(places: list[tuple[int, int]], window: Window) -> Overlay:
     )
 
 
-def _number(row: int, column: int, number: int) -> str:
+def _number(result: UpscaleResult, row: int, column: int, number: int) -> str:
     """A number in the middle of a patch."""
-    x, y = ((each * STEP + STEP / 2) * SCALE for each in (column, row))
+    grid = result.grid
+    x, y = ((start + (grid.size - grid.overlap) / 2) * SCALE for start in (grid.lefts[column], grid.tops[row]))
     return f'<text x="{x:g}" y="{y:g}">{number}</text>'
 
 
-def _cells(shape: tuple[int, ...], window: Window) -> Iterator[tuple[int, int, str]]:
+def _cells(result: UpscaleResult, window: Window) -> Iterator[tuple[int, int, str]]:
     """Row, column and SVG place in HR pixels of the patches; overlaps are drawn as the later patch's.
 
     The SVG shows its window of them and cuts the rest off.
     """
-    step, side = STEP * SCALE, PATCH * SCALE
-    for row in range(shape[0]):
-        for column in range(shape[1]):
-            x, y = column * step, row * step
-            if x < window.right and x + side > window.left and y < window.bottom and y + side > window.top:
-                width, height = (side if last else step for last in (column == shape[1] - 1, row == shape[0] - 1))
-                yield row, column, f'x="{x}" y="{y}" width="{width}" height="{height}"'
+    grid = result.grid
+    rows, columns = (
+        [(a * SCALE, b * SCALE) for a, b in pairwise([*starts.tolist(), extent])]
+        for starts, extent in zip((grid.tops, grid.lefts), grid.extent, strict=True)
+    )
+    for row, (top, bottom) in enumerate(rows):
+        for column, (left, right) in enumerate(columns):
+            if left < window.right and right > window.left and top < window.bottom and bottom > window.top:
+                yield row, column, f'x="{left}" y="{top}" width="{right - left}" height="{bottom - top}"'
 
 
 def _svg(cells: list[str], window: Window, label: str) -> str:
