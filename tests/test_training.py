@@ -17,9 +17,11 @@ from safetensors.torch import save_file
 from patchscaler_cli.errors import PatchScalerError
 from patchscaler_cli.pipeline.upscaler import Upscaler
 from patchscaler_cli.training.export import details
+from patchscaler_cli.training.few_step import FewStepWeights
 from patchscaler_cli.training.folder import RunFolder
 from patchscaler_cli.training.looks import random_views
 from patchscaler_cli.training.pairs import Pairs
+from patchscaler_cli.training.phases import PhaseSettings, run_few_step
 from patchscaler_cli.training.photos import Photos
 from patchscaler_cli.training.recipe import minutes_of_phases
 from patchscaler_cli.training.run import Budget, load_checkpoint
@@ -189,6 +191,19 @@ def test_what_the_last_phases_lack_is_said_before_the_first(
 @pytest.mark.parametrize("from_weights", [False, True])
 def test_the_phases_share_the_whole_time(from_weights: bool) -> None:
     assert sum(minutes_of_phases(120, from_weights).values()) == pytest.approx(120)
+
+
+@pytest.mark.parametrize(("warmup", "learns"), [(2, False), (1, True)])
+def test_the_denoiser_waits_for_its_critics(
+    warmup: int, learns: bool, trained: RunFolder, data: Path, networks: Path, tmp_path: Path
+) -> None:
+    folder = RunFolder(tmp_path / "run")
+    shutil.copytree(trained.path, folder.path)
+    folder.few_step.unlink()
+    settings = PhaseSettings(data, folder, Budget(steps=2), torch.device("cpu"), threads=1, batch_size=4)
+    run_few_step(settings, 1, FewStepWeights(critic_warmup=warmup), networks / "squeeze.safetensors")
+    before, after = (folder.load_denoiser(file).patch_dit.state_dict() for file in (folder.diffusion, folder.few_step))
+    assert any(not torch.equal(before[name], after[name]) for name in before) is learns
 
 
 def test_a_phase_does_not_go_on_from_a_checkpoint_of_other_networks(

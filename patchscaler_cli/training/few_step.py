@@ -39,7 +39,7 @@ STEP_SHARES = (0.5, 0.25, 0.05, 0.2)
 class FewStepWeights:
     """Weights of the losses (perceptual: of LPIPS on SqueezeNet; efficientnet: of all variants of it together; adversarial: of
     the critic of pixels, and of those of features; lattice: of what repeats with every LR pixel), and how many steps the
-    critics learn alone before the denoiser listens.
+    critics learn alone before the denoiser learns: from the other losses alone it would only learn to be smoother.
 
     What a weight does is to be judged by gradients: at refined areas those of pixels, the critic of pixels, LPIPS,
     EfficientNet's distance, the critics of SqueezeNet's features and those of EfficientNet's are about as
@@ -53,7 +53,7 @@ class FewStepWeights:
     adversarial: float = 0.02
     feature_adversarial: float = 0.01
     lattice: float = 400.0
-    critic_warmup: int = 150
+    critic_warmup: int = 300
 
     def of_network(self, name: str) -> float:
         """The weight of the distance by the features of a network: SqueezeNet's, or one of EfficientNet's variants."""
@@ -118,7 +118,8 @@ def train_few_step(
             batch = patches_of(areas, config.patch)
             noise = cut(torch.randn_like(areas.coarse), config.patch)
         steps = STEP_COUNTS[int(torch.multinomial(shares, 1))]
-        with autocast(device):
+        learns = judge.steps >= weights.critic_warmup
+        with autocast(device), torch.set_grad_enabled(learns):
             prompt = retrieve_prompt(denoiser, classifier, textures, batch, top_k)
             residual = sample_last_step(denoiser, noise, batch.condition(config), prompt, steps)
             refinement = blend(residual)
@@ -133,9 +134,9 @@ def train_few_step(
         loss = weights.pixel * pixel + weights.lattice * repeating
         for name, distance in distances.items():
             loss = loss + weights.of_network(name) * distance
-        if judge.steps >= weights.critic_warmup:
-            loss = loss + weights.adversarial * of_pixels + weights.feature_adversarial * of_features
-        generator.step(loss, progress)
+        loss = loss + weights.adversarial * of_pixels + weights.feature_adversarial * of_features
+        if learns:
+            generator.step(loss, progress)
 
         critics.requires_grad_(True)
         with autocast(device):
