@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,7 +57,7 @@ class UpscaleResult:
     dtype: str
     warnings: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def grid(self) -> PatchGrid:
         """Where the patches lie in the (first) LR image, if it does not wrap."""
         return PatchGrid(*self.confidence.shape)

@@ -35,6 +35,12 @@ class PatchAxis:
         starts = np.arange(count, dtype=np.int64) * (self.size - self.overlap)
         return np.minimum(starts, max(self.length - self.size, 0))
 
+    def nearest(self, positions: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+        """The patch in whose middle part each position of the extent lies [n]; pixel i reaches from i to i + 1."""
+        middles = self.starts + self.size / 2
+        patches: npt.NDArray[np.int64] = np.abs(positions - middles[:, None]).argmin(0)
+        return patches
+
     @property
     def extent(self) -> int:
         """How long what the patches cover is: the image, or a patch where that is longer."""

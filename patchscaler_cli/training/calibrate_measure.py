@@ -24,7 +24,7 @@ from patchscaler_cli.pipeline.diffusion_stage import DiffusionStage
 from patchscaler_cli.pipeline.network_pass import refinement_fade
 from patchscaler_cli.pipeline.pixels import from_network, to_network
 from patchscaler_cli.sampling.groups import Group, GroupLadder
-from patchscaler_cli.tiling.grid import PatchGrid
+from patchscaler_cli.tiling.grid import PatchAxis, PatchGrid
 from patchscaler_cli.tiling.rows import Rows, RowWindow
 from patchscaler_cli.training.calibrate_table import Measurements
 
@@ -134,19 +134,19 @@ class PatchCells:
         """For a picture of `height` x `width` pixels."""
         self._grid, self._scale, self._size = grid, scale, (height, width)
 
-    def _belongs(self, positions: npt.NDArray[np.float64], starts: npt.NDArray[np.int64]) -> Cells:
+    def _belongs(self, positions: npt.NDArray[np.float64], axis: PatchAxis) -> Cells:
         """Which patch along an axis each position (in pixels) belongs to, as 0 and 1 [patches, n]."""
-        middles = (starts + self._grid.size / 2) * self._scale
-        cell = np.abs(positions - middles[:, None]).argmin(0)
-        member: Cells = (np.arange(len(starts))[:, None] == cell).astype(np.float32)
+        cell = axis.nearest(positions / self._scale)
+        member: Cells = (np.arange(len(axis.starts))[:, None] == cell).astype(np.float32)
         return member
 
     def mean(self, values: npt.NDArray[np.float32], border: int = 0) -> Cells:
         """Every patch's share of the mean of a map [h, w] that covers the picture without `border` [rows, columns]."""
         axes = []
-        for places, length, starts in zip(values.shape, self._size, (self._grid.tops, self._grid.lefts), strict=True):
+        both = (self._grid.vertical, self._grid.horizontal)
+        for places, length, axis in zip(values.shape, self._size, both, strict=True):
             positions = border + (np.arange(places) + 0.5) * ((length - 2 * border) / places)
-            axes.append(self._belongs(positions, starts))
+            axes.append(self._belongs(positions, axis))
         shares: Cells = (axes[0] @ values @ axes[1].T / values.size).astype(np.float32)
         return shares
 

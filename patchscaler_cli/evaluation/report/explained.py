@@ -71,8 +71,9 @@ def choose_patches(result: UpscaleResult) -> list[tuple[int, int]]:
 def patch_at(result: UpscaleResult, x: int, y: int) -> tuple[int, int]:
     """Row and column of the patch in whose middle part pixel (x, y) of the input lies."""
     grid = result.grid
-    middle = (grid.size - 1) / 2
-    row, column = (int(np.abs(starts + middle - place).argmin()) for starts, place in ((grid.tops, y), (grid.lefts, x)))
+    row, column = (
+        int(axis.nearest(np.array([place + 0.5]))[0]) for axis, place in ((grid.vertical, y), (grid.horizontal, x))
+    )
     return row, column
 
 
