@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import platform
+import subprocess
 import sys
 import tracemalloc
 from collections.abc import Callable
@@ -41,6 +43,36 @@ def most_traced(work: Callable[[], object]) -> int:
     finally:
         tracemalloc.stop()
     return peak
+
+
+# ---- what freed tensors leave behind ---------------------------------------------------------------------------------
+
+FREED_BLOCKS = """
+import re
+import sys
+from pathlib import Path
+import numpy as np
+from patchscaler_cli.pipeline.host_memory import return_large_blocks
+
+if sys.argv[1] == "returned":
+    return_large_blocks()
+np.ones(2**25 - 2**16, np.uint8)  # teaches glibc that blocks of this size come and go
+blocks = [np.ones(2**24, np.uint8) for _ in range(20)]
+last = blocks.pop()
+del blocks
+print(re.search(r"RssAnon:\\s+(\\d+)", Path("/proc/self/status").read_text()).group(1))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries keep other blocks")
+def test_large_freed_blocks_go_back_to_the_system() -> None:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+
+    def kept(how: str) -> int:
+        command = [sys.executable, "-c", FREED_BLOCKS, how]
+        return int(subprocess.run(command, env=clean, capture_output=True, text=True, check=True).stdout)
+
+    assert kept("returned") < kept("as ever") - 250 * 1024
 
 
 # ---- what grows with a picture ----------------------------------------------------------------------------------------

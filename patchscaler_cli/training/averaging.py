@@ -45,7 +45,7 @@ def average_few_step(checkpoints: Sequence[Path], output: Path) -> None:
             raise PatchScalerError(f"{path}: its network has other sizes than that of {checkpoints[0]}.")
     mean = {name: torch.stack([one[name] for one in averages]).mean(0) for name in first}
     trainee = states[0]["trainees"][DENOISER]
-    states[0]["trainees"][DENOISER] = trainee | {"module": mean, "average": mean, "optimizer": None}
+    states[0]["trainees"][DENOISER] = trainee | {"module": mean, "average": mean, "optimizers": None}
     output.parent.mkdir(parents=True, exist_ok=True)
     partial = output.with_suffix(".partial")
     torch.save(states[0], partial)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from patchscaler_cli.models.patch_dit import PatchDiT
 from patchscaler_cli.models.placement import place
 from patchscaler_cli.models.texture import TextureClassifier, TextureEncoder
+from patchscaler_cli.training.optimizers import adamw
 from patchscaler_cli.training.pairs import Pairs, PatchBatch
 from patchscaler_cli.training.run import Budget, Run, Trainee, autocast
 from patchscaler_cli.training.texture import ReferenceTextures
@@ -74,7 +75,7 @@ def train_diffusion(
     device = pairs.coarse.device
     config = denoiser.patch_dit.config
     place(denoiser, device)
-    trainee = Trainee(denoiser, learning_rate, weight_decay=0.01)
+    trainee = Trainee(denoiser, adamw(denoiser, learning_rate, weight_decay=0.01))
     run = Run(checkpoint, {"denoiser": trainee}, budget)
     run.resume()
     for progress in run.steps():

@@ -25,6 +25,7 @@ from patchscaler_cli.training.diffusion import PromptedDenoiser, retrieve_prompt
 from patchscaler_cli.training.discriminator import Critics, critic_loss
 from patchscaler_cli.training.efficientnet import VARIANTS
 from patchscaler_cli.training.looks import Look, mean_of
+from patchscaler_cli.training.optimizers import adamw, muon
 from patchscaler_cli.training.pairs import Pairs
 from patchscaler_cli.training.perceptual import PerceptualNetwork
 from patchscaler_cli.training.run import Budget, Run, Trainee, autocast
@@ -33,6 +34,8 @@ from patchscaler_cli.training.texture import ReferenceTextures
 START_SIGMAS = (0.06, 0.3)
 STEP_COUNTS = (1, 2, 3, 4)
 STEP_SHARES = (0.5, 0.25, 0.05, 0.2)
+BETAS = (0.5, 0.99)
+"""AdamW's: critics and denoiser chase each other, so old gradients count little."""
 
 
 @dataclass(frozen=True)
@@ -107,8 +110,8 @@ def train_few_step(
     device, config = pairs.coarse.device, denoiser.patch_dit.config
     place(denoiser, device).train().requires_grad_(True)
     critics = place(Critics({name: network.critics_layers for name, network in networks.items()}), device)
-    generator = Trainee(denoiser, learning_rate, betas=(0.5, 0.99), ema_decay=0.998)
-    judge = Trainee(critics, 2e-4, betas=(0.5, 0.99))
+    generator = Trainee(denoiser, muon(denoiser, learning_rate, BETAS), ema_decay=0.998)
+    judge = Trainee(critics, adamw(critics, 2e-4, BETAS))
     run = Run(checkpoint, {"denoiser": generator, "critics": judge}, budget)
     run.resume()
     shares = torch.tensor(STEP_SHARES)

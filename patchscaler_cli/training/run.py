@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from patchscaler_cli.errors import PatchScalerError
 from patchscaler_cli.pipeline.device import gains_from_bf16
@@ -41,38 +42,32 @@ class Budget:
 
 
 class Trainee:
-    """A network with its optimiser and the exponential moving average of its weights (the average is what is kept)."""
+    """A network with its optimisers and the exponential moving average of its weights (the average is what is kept)."""
 
     def __init__(
-        self,
-        module: nn.Module,
-        learning_rate: float,
-        *,
-        betas: tuple[float, float] = (0.9, 0.99),
-        weight_decay: float = 0.0,
-        ema_decay: float = 0.999,
-        warmup: int = 100,
+        self, module: nn.Module, optimizers: list[Optimizer], *, ema_decay: float = 0.999, warmup: int = 100
     ) -> None:
+        """The optimisers share the module's weights among them, and have one learning rate."""
         self.module = module
         self.average = copy.deepcopy(module).eval().requires_grad_(False)
-        self.learning_rate = learning_rate
+        self.optimizers = optimizers
+        self.learning_rate: float = optimizers[0].defaults["lr"]
         self.ema_decay = ema_decay
         self.warmup = warmup
         self.steps = 0
-        self.optimizer = torch.optim.AdamW(
-            module.parameters(), lr=learning_rate, betas=betas, weight_decay=weight_decay, fused=True
-        )
 
     def step(self, loss: Tensor, progress: float) -> None:
-        """One optimiser step down `loss`, with the learning rate that belongs to `progress` (0 to 1)."""
+        """One step of the optimisers down `loss`, with the learning rate that belongs to `progress` (0 to 1)."""
         cosine = 0.5 * (1 + math.cos(math.pi * progress))
         rate = self.learning_rate * (0.02 + 0.98 * cosine) * min(1.0, (self.steps + 1) / self.warmup)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.zero_grad(set_to_none=True)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+        self.module.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.module.parameters(), 1.0)
-        self.optimizer.step()
+        for optimizer in self.optimizers:
+            optimizer.step()
         self.steps += 1
         decay = min(self.ema_decay, (1 + self.steps) / (10 + self.steps))
         with torch.no_grad():
@@ -83,15 +78,16 @@ class Trainee:
         return {
             "module": self.module.state_dict(),
             "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "steps": self.steps,
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
         self.module.load_state_dict(state["module"])
         self.average.load_state_dict(state["average"])
-        if state["optimizer"] is not None:
-            self.optimizer.load_state_dict(state["optimizer"])
+        if state["optimizers"] is not None:
+            for optimizer, one in zip(self.optimizers, state["optimizers"], strict=True):
+                optimizer.load_state_dict(one)
         self.steps = state["steps"]
 
 
@@ -209,7 +205,7 @@ def _wait_for(device: torch.device) -> None:
 def fresh_checkpoint(checkpoint: Path, name: str, module: nn.Module) -> None:
     """Write a checkpoint at step 0 whose one trainee has the weights of `module` and no optimiser state yet."""
     weights = module.state_dict()
-    trainee = {"module": weights, "average": weights, "optimizer": None, "steps": 0}
+    trainee = {"module": weights, "average": weights, "optimizers": None, "steps": 0}
     torch.save({"step": 0, "seconds": 0.0, "samples": 0, "trainees": {name: trainee}}, checkpoint)
 
 

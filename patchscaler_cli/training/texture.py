@@ -12,6 +12,7 @@ from torch import Tensor
 from patchscaler_cli.models.diversity import pick_diverse
 from patchscaler_cli.models.placement import place
 from patchscaler_cli.models.texture import TextureClassifier, TextureConfig
+from patchscaler_cli.training.optimizers import adamw
 from patchscaler_cli.training.pairs import Pairs, PatchBatch
 from patchscaler_cli.training.run import Budget, Run, Trainee, autocast
 
@@ -60,7 +61,8 @@ def train_texture(
     each direction at least; the other keys of the batch are wrong answers. No labels are needed.
     """
     device = pairs.coarse.device
-    trainee = Trainee(place(TextureClassifier(config), device), 1e-3)
+    classifier = place(TextureClassifier(config), device)
+    trainee = Trainee(classifier, adamw(classifier, 1e-3))
     run = Run(checkpoint, {"classifier": trainee}, budget)
     run.resume()
     for progress in run.steps():
