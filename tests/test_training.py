@@ -15,11 +15,15 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from patchscaler_cli.errors import PatchScalerError
+from patchscaler_cli.models.patch_dit import PatchDiT
+from patchscaler_cli.models.texture import TextureEncoder
 from patchscaler_cli.pipeline.upscaler import Upscaler
+from patchscaler_cli.training.diffusion import PromptedDenoiser
 from patchscaler_cli.training.export import details
 from patchscaler_cli.training.few_step import FewStepWeights
 from patchscaler_cli.training.folder import RunFolder
 from patchscaler_cli.training.looks import random_views
+from patchscaler_cli.training.optimizers import muon
 from patchscaler_cli.training.pairs import Pairs
 from patchscaler_cli.training.phases import PhaseSettings, run_few_step
 from patchscaler_cli.training.photos import Photos
@@ -114,6 +118,26 @@ def test_a_phase_goes_on_from_its_checkpoint(trained: RunFolder, data: Path, run
     state = load_checkpoint(folder.coarse)
     assert (state["step"], state["trainees"]["coarse"]["steps"]) == (3, 3)
     assert state["samples"] == 2 + 2 + 1, "the last step's crops are wider and half as many"
+
+
+def test_the_few_step_phase_goes_on_with_all_its_optimisers(
+    trained: RunFolder, data: Path, networks: Path, run_cli: RunCli, tmp_path: Path
+) -> None:
+    folder = RunFolder(tmp_path / "run")
+    shutil.copytree(trained.path, folder.path)
+    again = run_cli(
+        "train", "few-step", "--data", data, "--run", folder.path, "--steps", 3, "--batch-size", 2, "--variants", 1,
+        "--threads", 1, "--lpips-squeeze", networks / "squeeze.safetensors",
+    )  # fmt: skip
+    assert again.exit_code == 0, again.output
+    momenta = [
+        load_checkpoint(run.few_step)["trainees"]["critics"]["optimizers"][0]["state"] for run in (trained, folder)
+    ]
+    assert [float(one[0]["step"]) for one in momenta] == [2, 3]
+    of_muon = [
+        load_checkpoint(run.few_step)["trainees"]["denoiser"]["optimizers"][0]["state"] for run in (trained, folder)
+    ]
+    assert of_muon[0].keys() == of_muon[1].keys()
 
 
 def test_a_run_becomes_weights_that_upscale(
@@ -334,3 +358,9 @@ def test_views_show_the_same_of_all_patches_within_their_range() -> None:
         assert torch.equal(one, -other)
         assert one.abs().max() <= 1 + 1e-6
     assert 28 <= min(sides) < 56 < max(sides) <= 68
+
+
+def test_every_weight_has_one_optimiser() -> None:
+    denoiser = PromptedDenoiser(PatchDiT(SMALL.patch_dit), TextureEncoder(SMALL.texture))
+    taken = [id(one) for optimizer in muon(denoiser, 1e-4, (0.5, 0.99)) for one in optimizer.param_groups[0]["params"]]
+    assert sorted(taken) == sorted(id(one) for one in denoiser.parameters())
