@@ -12,6 +12,7 @@ import torch
 from patchscaler_cli.models.coarse import CoarseConfig, CoarseModel, Ends
 from patchscaler_cli.models.placement import send
 from patchscaler_cli.pipeline.colour import PLAIN_REACH, REACH, enlarged_low_pass, keep_plain, reduced
+from patchscaler_cli.pipeline.host_memory import return_freed_memory
 from patchscaler_cli.pipeline.limits import Limits, is_out_of_memory, release
 from patchscaler_cli.pipeline.pixels import AnyArray, to_network
 from patchscaler_cli.pipeline.precision import widened
@@ -118,6 +119,7 @@ class CoarseStage:
         image = self.rows.extend((bottom - top) * scale)
         for part in tiles(bottom - top, self.extent[1], self.tile):
             self._restore(part, top, image)
+            return_freed_memory()
             self.advance(1)
         self._difference.append(self.lr(top, bottom, 0, self.extent[1]) - reduced(image, scale))
 

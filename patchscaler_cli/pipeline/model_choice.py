@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from patchscaler_cli.pipeline.host_memory import return_large_blocks
 from patchscaler_cli.pipeline.settings import UpscaleSettings
 from patchscaler_cli.store.progress import DownloadProgress
 
@@ -43,7 +42,6 @@ class ModelChoice:
             UsageError: if a name is unknown, the device is not there, or the settings do not fit the weights.
             PatchScalerError: if a file cannot be had or used.
         """
-        return_large_blocks()
         upscaler = _upscaler_class().from_pretrained(
             self.model, weights=self.weights, device=self.device, dtype=self.dtype, may_download=self.may_download,
             progress=progress,
