@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from collections.abc import Callable
+from functools import cache
 
 
 def return_freed_memory() -> None:
@@ -13,6 +15,15 @@ def return_freed_memory() -> None:
     the memory that a picture of 6 megapixels took were holes. (To let large blocks go back one by one, by M_MMAP_THRESHOLD, took half as
     long again: the system clears every page that it gives.)
     """
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    trim = _malloc_trim()
     if trim is not None:
         trim(0)
+
+
+@cache
+def _malloc_trim() -> Callable[[int], int] | None:
+    """glibc's function, looked up once."""
+    if sys.platform != "linux":
+        return None
+    found: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    return found
