@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -104,6 +104,7 @@ def test_sections_of_deep_pictures_give_their_bytes(
     assert len(compared(upscaler, picture_of(60, 20, dtype), UpscaleSettings(tile=16))) > 1
 
 
+@example(height=17, tile=16, rows=1, workers=1)
 @given(height=st.integers(1, 120), tile=st.integers(16, 60), rows=st.integers(1, 4), workers=st.integers(1, 9))
 @hypothesis_settings(max_examples=15)
 def test_pictures_of_any_height_can_be_cut(height: int, tile: int, rows: int, workers: int) -> None:

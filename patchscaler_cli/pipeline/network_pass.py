@@ -76,7 +76,10 @@ class NetworkPass:
             self._join(band, complete)
             del band  # before there are finished rows beside it
             finished = max(complete - REACH, self._given) if refined and complete < height else complete
-            yield self._finish(finished, refined)
+            if (
+                finished > self._given
+            ):  # not where the last patches, flush with the end, begin just below the first ones
+                yield self._finish(finished, refined)
 
     def _join(self, band: Band, complete: int) -> None:
         """Take a band over; no later band reaches above LR row `complete`."""
