@@ -76,9 +76,8 @@ class NetworkPass:
             self._join(band, complete)
             del band  # before there are finished rows beside it
             finished = max(complete - REACH, self._given) if refined and complete < height else complete
-            if (
-                finished > self._given
-            ):  # not where the last patches, flush with the end, begin just below the first ones
+            # Nothing is where the last patches, flush with the end, begin just below the first ones.
+            if finished > self._given:
                 yield self._finish(finished, refined)
 
     def _join(self, band: Band, complete: int) -> None:
