@@ -20,7 +20,7 @@ from patchscaler_cli.models.coarse import CoarseModel, Ends
 from patchscaler_cli.models.patch_dit import PatchDiT
 from patchscaler_cli.pipeline import diffusion_stage, limits, precision, shared_batches
 from patchscaler_cli.pipeline.denoising import CarefulDenoiser
-from patchscaler_cli.pipeline.limits import Limits, is_out_of_memory, usual_batch
+from patchscaler_cli.pipeline.limits import Limits, batch_size, is_out_of_memory
 from patchscaler_cli.pipeline.settings import UpscaleSettings
 from patchscaler_cli.pipeline.upscaler import Upscaler
 from tests.small_model import CALIBRATION, SMALL, small_model, small_upscaler
@@ -132,9 +132,10 @@ def test_a_gpu_takes_as_many_patches_as_half_its_free_memory_holds(monkeypatch: 
     gpu, free = torch.device("cuda", 0), 2**30
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 8 * 2**30))
     tiny = replace(SMALL.patch_dit, outer_channels=32)
-    assert usual_batch(gpu, tiny) == free // 2 // limits.PATCH_BYTES
-    assert usual_batch(gpu, replace(tiny, outer_channels=64)) == free // 4 // limits.PATCH_BYTES
-    assert usual_batch(torch.device("cpu"), tiny) == limits.CPU_BATCH
+    assert batch_size(5, gpu, tiny) == 5
+    assert batch_size(None, gpu, tiny) == free // 2 // limits.PATCH_BYTES
+    assert batch_size(None, gpu, replace(tiny, outer_channels=64)) == free // 4 // limits.PATCH_BYTES
+    assert batch_size(None, torch.device("cpu"), tiny) == limits.CPU_BATCH
 
 
 # ---- half precision ---------------------------------------------------------------------------------------------------

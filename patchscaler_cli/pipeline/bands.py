@@ -18,7 +18,7 @@ from patchscaler_cli.models.patchscaler import PatchScalerModel
 from patchscaler_cli.pipeline.coarse_stage import CoarseStage, rows_of_tiles, tile_count
 from patchscaler_cli.pipeline.colour import REACH
 from patchscaler_cli.pipeline.diffusion_stage import DiffusionStage, Part, refine_together
-from patchscaler_cli.pipeline.limits import Limits, usual_batch
+from patchscaler_cli.pipeline.limits import Limits, batch_size
 from patchscaler_cli.pipeline.pixels import AnyArray
 from patchscaler_cli.pipeline.settings import Progress, UpscaleSettings
 from patchscaler_cli.pipeline.stage_clock import StageClock
@@ -153,7 +153,7 @@ class BandMaker:
         )  # fmt: skip
         self._diffusion = DiffusionStage(
             model, device, self._coarse, ladder,
-            seed=section.seed, batch_size=settings.batch_size or usual_batch(device, model.config.patch_dit),
+            seed=section.seed, batch_size=batch_size(settings.batch_size, device, model.config.patch_dit),
             texture=settings.texture, clock=clock, limits=limits,
             advance=lambda n: progress.advance("diffuse", n),
         )  # fmt: skip

@@ -77,8 +77,10 @@ class Limits:
         return taken
 
 
-def usual_batch(device: torch.device, config: PatchDiTConfig) -> int:
-    """Patches at a time where nobody asks for a number: on a GPU as many as half of its free memory holds."""
+def batch_size(wanted: int | None, device: torch.device, config: PatchDiTConfig) -> int:
+    """Patches at a time: as many as are `wanted`, or else, on a GPU, as half of its free memory holds."""
+    if wanted is not None:
+        return wanted
     if device.type != "cuda":
         return CPU_BATCH
     free, _ = torch.cuda.mem_get_info(device)

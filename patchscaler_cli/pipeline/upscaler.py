@@ -28,7 +28,7 @@ from patchscaler_cli.pipeline.canvas import MAPPED_BYTES, Canvas, canvas_bytes, 
 from patchscaler_cli.pipeline.coarse_stage import largest_tile, tile_count
 from patchscaler_cli.pipeline.colour import REACH
 from patchscaler_cli.pipeline.device import DTYPES, choose_device, choose_dtype
-from patchscaler_cli.pipeline.limits import PATCH_BYTES, Limits, usual_batch
+from patchscaler_cli.pipeline.limits import PATCH_BYTES, Limits, batch_size
 from patchscaler_cli.pipeline.network_pass import NetworkPass
 from patchscaler_cli.pipeline.pixels import AnyArray, as_array
 from patchscaler_cli.pipeline.precision import trusted_dtype
@@ -205,7 +205,7 @@ class Upscaler:
 
     def batch_size(self, settings: UpscaleSettings) -> int:
         """Patches that go through the network together."""
-        return settings.batch_size or usual_batch(self._device, self._model.config.patch_dit)
+        return batch_size(settings.batch_size, self._device, self._model.config.patch_dit)
 
     def upscale(
         self,
