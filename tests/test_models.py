@@ -12,7 +12,7 @@ from patchscaler_cli.models import fused
 from patchscaler_cli.models.coarse import CoarseConfig, CoarseModel, Ends
 from patchscaler_cli.models.patch_dit import PatchDiT
 from patchscaler_cli.models.patchscaler import PRESETS, ModelConfig, PatchScalerModel
-from patchscaler_cli.models.texture import TextureMemory
+from patchscaler_cli.models.texture import TextureConfig, TextureEncoder, TextureMemory
 from patchscaler_cli.training.widening import can_grow, grown_coarse, shown_lr
 from tests.small_model import SMALL, small_model
 
@@ -63,6 +63,22 @@ def test_the_prompt_changes_what_the_denoiser_makes() -> None:
     model = small_model().patch_dit
     inputs = torch.randn(1, 3, 64, 64), torch.tensor([0.1]), torch.rand(1, 6, 64, 64)
     assert not torch.allclose(model(*inputs, torch.randn(1, 8, 16)), model(*inputs, None), atol=1e-4)
+
+
+def test_tokens_tell_faint_textures_apart_whatever_their_colour() -> None:
+    encoder = TextureEncoder(TextureConfig())
+    columns, rows = torch.meshgrid(torch.arange(64), torch.arange(64), indexing="xy")
+    upright, level = (torch.sin(place * 1.2) * 2 / 127.5 for place in (columns, rows))  # two levels of 255
+    dark, bright, other = (
+        encoder.encode((x - 0.5 * y).expand(1, 3, 64, 64)) for x, y in ((upright, 1), (upright, -1), (level, 1))
+    )
+    assert torch.allclose(dark, bright, atol=1e-3)
+    assert (dark - other).abs().mean() > 0.1
+
+
+def test_a_texture_of_the_users_own_says_so() -> None:
+    encoder, patch = TextureEncoder(TextureConfig()), torch.rand(1, 3, 64, 64)
+    assert not torch.allclose(encoder.encode(patch), encoder.encode(patch, own=True))
 
 
 def test_a_denoiser_that_is_shown_the_lr_picture_computes_what_it_did_before() -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from patchscaler_cli.errors import PatchScalerError
@@ -267,6 +268,30 @@ def test_a_new_run_begins_from_a_weights_file(data: Path, networks: Path, tmp_pa
     assert details(folder, None, 0, "cpu")["begun_from"] == past
 
 
+def test_a_run_that_begins_from_an_earlier_versions_weights_says_what_is_untrained(
+    data: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    from patchscaler_cli.models.weights_file import load_weights, save_weights
+    from tests.small_model import small_model
+
+    file, missing = tmp_path / "w.safetensors", "encoder.rough.weight"
+    save_weights(file, small_model(), {})
+    with safe_open(file, "pt") as opened:
+        tensors, metadata = {name: opened.get_tensor(name) for name in opened.keys()}, opened.metadata()  # noqa: SIM118
+    tensors["encoder.stem.weight"] = tensors.pop(missing)
+    save_file(tensors, file, metadata)
+    with pytest.raises(PatchScalerError, match=r"encoder\.stem\.weight"):
+        load_weights(file)
+    folder = RunFolder(tmp_path / "run")
+    begun = run_cli(
+        "train", "texture", "--data", data, "--run", folder.path, "--steps", 1, "--batch-size", 2, "--init", file
+    )
+    assert begun.exit_code == 0, begun.output
+    assert f"{missing} begin untrained" in " ".join(begun.stderr.split())
+    after = folder.load_denoiser(folder.diffusion).patch_dit.state_dict()
+    assert all(torch.allclose(small_model().patch_dit.state_dict()[name], after[name], atol=0.01) for name in after)
+
+
 def test_a_run_that_begins_from_smaller_weights_grows_their_coarse_model_to_its_preset(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -336,6 +361,16 @@ def test_a_patch_and_what_is_shown_of_it_are_the_same_part_of_a_photograph() -> 
     assert torch.equal(batch.condition(SMALL.patch_dit), torch.cat((batch.coarse, batch.lr), 1))
 
 
+def test_the_neighbours_of_a_patch_have_nothing_in_common_with_it() -> None:
+    rows, columns = torch.meshgrid(torch.arange(256), torch.arange(256), indexing="ij")
+    images = torch.stack((rows, columns, columns))[None].to(torch.uint8)  # every pixel says where it is
+    pairs = Pairs.of(Photos(images, torch.tensor([0])), images[None], images[None, ..., ::4, ::4])
+    batch = pairs.draw(64, 64)
+    for patch, neighbour in zip(batch.hr, batch.neighbours[:, 0], strict=True):
+        shared = [set(a.unique().tolist()) & set(b.unique().tolist()) for a, b in zip(patch, neighbour, strict=True)]
+        assert not (shared[0] and shared[1])
+
+
 def test_a_budget_ends_at_the_first_of_steps_and_minutes() -> None:
     budget = Budget(steps=100, minutes=1)
     assert budget.progress(50, 6) == 0.5
@@ -360,7 +395,16 @@ def test_views_show_the_same_of_all_patches_within_their_range() -> None:
     assert 28 <= min(sides) < 56 < max(sides) <= 68
 
 
-def test_every_weight_has_one_optimiser() -> None:
+def test_every_weight_has_one_optimiser_and_those_that_listen_are_eager() -> None:
     denoiser = PromptedDenoiser(PatchDiT(SMALL.patch_dit), TextureEncoder(SMALL.texture))
-    taken = [id(one) for optimizer in muon(denoiser, 1e-4, (0.5, 0.99)) for one in optimizer.param_groups[0]["params"]]
+    groups = [
+        one
+        for optimizer in muon(denoiser, 1e-4, (0.5, 0.99), denoiser.listening(), 3.0)
+        for one in optimizer.param_groups
+    ]
+    taken = [id(one) for group in groups for one in group["params"]]
     assert sorted(taken) == sorted(id(one) for one in denoiser.parameters())
+    eager = [id(one) for group in groups if "eagerness" in group for one in group["params"]]
+    assert sorted(eager) == sorted(id(one) for one in denoiser.listening())
+    names = {id(one): name for name, one in denoiser.named_parameters()}
+    assert {"patch_dit.blocks.0.prompt_attention.query.weight", "encoder.fine.weight"} < {names[one] for one in eager}

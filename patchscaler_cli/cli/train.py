@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from patchscaler_cli.cli.console import say_warning
+
 if TYPE_CHECKING:
     from patchscaler_cli.training.phases import PhaseSettings
 
@@ -60,8 +62,9 @@ def _settings(
     if steps is None and minutes is None:
         raise UsageError("Say how long to train: give --steps, --minutes or both.")
     folder = RunFolder(run)
-    if init is not None:
-        folder.begin_from(init)
+    untrained = folder.begin_from(init) if init is not None else []
+    if untrained:
+        say_warning(f"{init} is of another version: {', '.join(untrained)} begin untrained.")
     folder.note_command(sys.argv)
     return PhaseSettings(data, folder, Budget(steps, minutes), torch.device(device), seed, threads, batch_size)
 

@@ -175,6 +175,8 @@ class PatchDiT(nn.Module):
         self.position = nn.Parameter(torch.randn(1, config.tokens, width) * 0.02)
         self.no_prompt = nn.Parameter(torch.zeros(1, 1, config.prompt_width))
         self.norm_prompt = nn.LayerNorm(config.prompt_width)
+        self.prompt_hidden = nn.Linear(config.prompt_width, width)
+        self.prompt_modulation = nn.Linear(width, width)
         self.blocks = nn.ModuleList(DiTBlock(width, config.prompt_width, config.heads) for _ in range(config.blocks))
         self.norm_tokens = nn.LayerNorm(width)
         self.from_tokens = nn.Conv2d(width, 4 * inner, 1)
@@ -188,7 +190,8 @@ class PatchDiT(nn.Module):
 
     def initialize_weights(self) -> None:
         # F starts at zero, so D starts as the best linear denoiser c_skip * r.
-        for layer in (self.out, self.modulation):
+        # Nor does the prompt modulate anything.
+        for layer in (self.out, self.modulation, self.prompt_modulation):
             nn.init.zeros_(layer.weight)
             assert layer.bias is not None
             nn.init.zeros_(layer.bias)
@@ -231,9 +234,12 @@ class PatchDiT(nn.Module):
         """F of the preconditioning: scaled residual [B, 3, 64, 64] to [B, 3, 64, 64], in the weights' dtype or autocast's."""
         dtype = self.stem.weight.dtype
         noise = self.noise_embedding(sigma)  # (B, D)
-        modulation = self.modulation(noise).view(len(sigma), 6, -1)  # (B, 6, D)
         if prompt is None:
             prompt = self.no_prompt.expand(len(sigma), -1, -1)
+        else:
+            # How much of which pattern is there concerns the whole patch, and the convolutional ends most of all.
+            noise = noise + self.prompt_modulation(F.silu(self.prompt_hidden(prompt.to(dtype).mean(1))))
+        modulation = self.modulation(noise).view(len(sigma), 6, -1)  # (B, 6, D)
         prompt = self.norm_prompt(prompt.to(dtype))  # (B, M, P)
 
         pixels = torch.cat((scaled, condition), 1).to(dtype).contiguous(memory_format=torch.channels_last)

@@ -104,3 +104,20 @@ def fill(path: Path, file: Any, wanted: Mapping[str, Tensor], owner: str) -> Non
             shapes = f"{list(stored.shape)}, but {owner} needs {list(tensor.shape)}"
             raise PatchScalerError(f"{path}: tensor {name!r} has the shape {shapes}.")
         tensor.copy_(stored)
+
+
+def fill_what_fits(file: Any, wanted: Mapping[str, Tensor]) -> list[str]:
+    """Copy the file's tensors into those of `wanted` that have the same name and shape.
+
+    Returns:
+        The names of the others, which stay as they were.
+    """
+    found = set(file.keys())
+    others = []
+    for name, tensor in wanted.items():
+        stored = file.get_tensor(name) if name in found else None
+        if stored is not None and stored.shape == tensor.shape:
+            tensor.copy_(stored)
+        else:
+            others.append(name)
+    return others

@@ -54,28 +54,48 @@ class TextureClassifier(nn.Module):
         return F.normalize(self.out(pooled.to(self.out.weight.dtype)).float(), dim=1)
 
 
+LEAST_ENERGY = 3e-6
+"""Added to every energy before its logarithm is taken: what rounding to 8 bits leaves of a filter's output."""
+
+
 class TextureEncoder(nn.Module):
-    """Turns texture patches into tokens (once, at export) and tokens with similarities into a prompt (at run time)."""
+    """Turns texture patches into tokens (once, at export) and tokens with similarities into a prompt (at run time).
+
+    A token is what patterns a texture has in one of its parts, and how much of each: logarithms of the energies of two
+    banks of learned filters, one for the finest pattern and one for what is twice as rough. The filters are blind to flat
+    colour. Faint texture is a hundredth of a colour's range; of the pixels themselves an encoder tells the denoiser the
+    colours, which it sees anyway, and the denoiser learns not to listen (weights/README.md, run 9).
+    """
 
     def __init__(self, config: TextureConfig) -> None:
         super().__init__()
         width = config.token_width
         self.side = int(config.tokens**0.5)
-        self.stem = nn.Conv2d(3, 32, 4, stride=4)
-        self.middle = nn.Conv2d(32, width, 3, stride=2, padding=1)
-        self.out = nn.Conv2d(width, width, 3, padding=1)
+        self.fine = nn.Conv2d(3, width - width // 2, 5, stride=2, bias=False)
+        self.rough = nn.Conv2d(3, width // 2, 5, stride=2, bias=False)
+        self.scale = nn.Parameter(torch.full((width,), 0.4))
+        self.shift = nn.Parameter(torch.full((width,), 3.2))  # energies from 1e-5 to 1e-1 become about -1 to 2
         self.position = nn.Parameter(torch.randn(1, config.tokens, width) * 0.02)
+        self.own = nn.Parameter(torch.randn(1, 1, width) * 0.02)
         self.similarity_hidden = nn.Linear(1, 32)
         self.similarity_out = nn.Linear(32, 2 * width)
         nn.init.zeros_(self.similarity_out.weight)
         nn.init.zeros_(self.similarity_out.bias)
 
-    def encode(self, patch: Tensor) -> Tensor:
-        """HR texture patches [M, 3, 64, 64] in [-1, 1] to value tokens [M, T, d]."""
-        x = F.leaky_relu(self.stem(patch), 0.1)  # (M, 32, 16, 16)
-        x = F.leaky_relu(self.middle(x), 0.1)  # (M, d, 8, 8)
-        x = F.adaptive_avg_pool2d(self.out(x), self.side)  # (M, d, sqrt T, sqrt T)
-        return x.flatten(2).transpose(1, 2) + self.position
+    def encode(self, patch: Tensor, own: bool = False) -> Tensor:
+        """Value tokens [M, T, d], float32, of HR texture patches [M, 3, 64, 64] in [-1, 1].
+
+        Args:
+            patch: the textures.
+            own: whether the user says that what is in the picture looks like this; what was only found to be like it
+                is worth less, however similar.
+        """
+        with torch.autocast(patch.device.type, enabled=False):  # energies span four orders of magnitude
+            patch = patch.float()
+            banks = _energies(self.fine, patch, self.side), _energies(self.rough, F.avg_pool2d(patch, 2), self.side)
+            tokens = torch.cat(banks, 1).flatten(2).transpose(1, 2)  # (M, T, d)
+            tokens = tokens * self.scale + self.shift + self.position
+            return tokens + self.own if own else tokens
 
     def prompt(self, values: Tensor, similarities: Tensor) -> Tensor:
         """Join retrieved tokens to a prompt; how similar an entry is scales and shifts its tokens.
@@ -91,6 +111,13 @@ class TextureEncoder(nn.Module):
         scale, shift = self.similarity_out(hidden)[:, :, None].chunk(2, -1)  # (B, K, 1, d) each
         tokens: Tensor = (values.to(scale.dtype) * (1 + scale) + shift).flatten(1, 2)
         return tokens
+
+
+def _energies(bank: nn.Conv2d, pixels: Tensor, side: int) -> Tensor:
+    """Logarithms [M, C, side, side] of the mean energy of each filter of a bank in the parts of pictures [M, 3, H, W]."""
+    weight = bank.weight.float()
+    answers = F.conv2d(pixels, weight - weight.mean((2, 3), keepdim=True), stride=bank.stride)  # (M, C, h, w)
+    return (F.adaptive_avg_pool2d(answers.square(), side) + LEAST_ENERGY).log()
 
 
 class TextureMemory(nn.Module):

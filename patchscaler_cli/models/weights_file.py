@@ -8,7 +8,14 @@ from typing import Any
 
 from patchscaler_cli.errors import PatchScalerError
 from patchscaler_cli.models.patchscaler import ModelConfig, PatchScalerModel
-from patchscaler_cli.models.tensor_file import as_stored, check_format, fill, open_tensors, write_tensors
+from patchscaler_cli.models.tensor_file import (
+    as_stored,
+    check_format,
+    fill,
+    fill_what_fits,
+    open_tensors,
+    write_tensors,
+)
 
 FORMAT = "patchscaler-weights-1"
 
@@ -43,8 +50,27 @@ def load_weights(path: Path) -> tuple[PatchScalerModel, dict[str, Any]]:
         metadata = file.metadata() or {}
         model = PatchScalerModel(_read_config(path, metadata))
         fill(path, file, model.state_dict(), f"the model {model.config.name!r}")
-    details = {key: json.loads(value) for key, value in metadata.items() if key not in ("format", "config")}
-    return model.eval().requires_grad_(False), details
+    return model.eval().requires_grad_(False), _details(metadata)
+
+
+def load_to_train_on(path: Path) -> tuple[PatchScalerModel, dict[str, Any], list[str]]:
+    """Read a weights file that an earlier version may have written, to train on from it.
+
+    Returns:
+        As `load_weights`, and the names of the tensors that the file does not have so: they are as in an untrained model.
+
+    Raises:
+        PatchScalerError: naming the file and what is wrong with it.
+    """
+    with open_tensors(path, "weights file") as file:
+        metadata = file.metadata() or {}
+        model = PatchScalerModel(_read_config(path, metadata))
+        untrained = fill_what_fits(file, model.state_dict())
+    return model.eval().requires_grad_(False), _details(metadata), untrained
+
+
+def _details(metadata: dict[str, str]) -> dict[str, Any]:
+    return {key: json.loads(value) for key, value in metadata.items() if key not in ("format", "config")}
 
 
 def _read_config(path: Path, metadata: dict[str, str]) -> ModelConfig:

@@ -108,7 +108,7 @@ def build_memory(
             for start in range(0, len(corners), BATCH):
                 patches = cut(photo, corners[start : start + BATCH]).to(model.memory.keys.device)
                 keys.append(model.classifier(patches).cpu())
-                values.append(as_stored(model.encoder.encode(patches)))
+                values.append(as_stored(model.encoder.encode(patches, own=True)))
                 if keep_pictures:
                     pictures.append(_small(patches))
         progress.advance("pictures")

@@ -48,9 +48,13 @@ def blend(patches: Tensor) -> Tensor:
 
 
 def patches_of(areas: PatchBatch, patch: int) -> PatchBatch:
-    """A batch of areas as the batch of their patches."""
-    hr, coarse, lr, neighbour = (cut(part, patch) for part in (areas.hr, areas.coarse, areas.lr, areas.neighbour))
-    return PatchBatch(hr, coarse, lr, neighbour, areas.sources.repeat_interleave(PATCHES))
+    """A batch of areas as the batch of their patches; each has all patches of its area's neighbours as its own."""
+    hr, coarse, lr = (cut(part, patch) for part in (areas.hr, areas.coarse, areas.lr))
+    side = area_side(patch)
+    neighbours = cut(areas.neighbours.reshape(-1, 3, side, side), patch)
+    neighbours = neighbours.view(len(areas.hr), -1, 3, patch, patch)  # (A, N * PATCHES, …)
+    several = (part.repeat_interleave(PATCHES, 0) for part in (neighbours, areas.sources))
+    return PatchBatch(hr, coarse, lr, *several)
 
 
 def lattice(refinement: Tensor) -> Tensor:

@@ -20,10 +20,9 @@ SIGMA_RANGE = (0.01, 0.6)
 NO_PROMPT_SHARE = 0.1
 """Share of steps without a prompt, so that `--no-texture` is a case the network knows."""
 
-NEIGHBOUR_SHARE = 0.2
-"""Share of patches whose first texture comes from nearby in the same photograph, as a memory that the user has built from
-pictures of the same material offers it. The memory never does (it leaves a patch's own photograph out), and from its
-textures alone the network learns that a prompt is not worth listening to."""
+OWN_SHARE = 0.45
+"""Share of steps whose patches are prompted with textures from nearby in the same photograph, as a memory offers them that the
+user has built from pictures of the same material. The model's own memory never does (a patch's own photograph is left out)."""
 
 
 class PromptedDenoiser(nn.Module):
@@ -39,6 +38,13 @@ class PromptedDenoiser(nn.Module):
         unique, where = torch.unique(entries, return_inverse=True)
         values: Tensor = self.encoder.encode(textures.pixels(unique))  # (U, T, d)
         return values[where]
+
+    def listening(self) -> list[nn.Parameter]:
+        """The weights that take up the prompt."""
+        network = self.patch_dit
+        parts: list[nn.Module] = [self.encoder, network.norm_prompt, network.prompt_hidden, network.prompt_modulation]
+        parts += [part for name, part in network.blocks.named_modules() if name.endswith("prompt_attention")]
+        return [weight for part in parts for weight in part.parameters()]
 
     def forward(self, residual: Tensor, sigma: Tensor, condition: Tensor, prompt: Tensor | None) -> Tensor:
         denoised: Tensor = self.patch_dit(residual, sigma, condition, prompt)
@@ -103,17 +109,19 @@ def retrieve_prompt(
     batch: PatchBatch,
     top_k: int,
 ) -> Tensor | None:
-    """Prompt tokens [B, K * T, d] for a batch's patches, or None on the share of steps that train without."""
-    if float(torch.rand(())) < NO_PROMPT_SHARE:
+    """Prompt tokens [B, K * T, d] for a batch's patches: of retrieved textures or, on a share of steps, of those nearby; on
+    another share None, to train without."""
+    chance = float(torch.rand(()))
+    if chance < NO_PROMPT_SHARE:
         return None
     with torch.no_grad():
         query = classifier(batch.coarse)
+    if chance >= NO_PROMPT_SHARE + OWN_SHARE:
         entries, similarities = textures.retrieve(query, batch.sources, top_k)  # (B, K) each
-        near_similarity = (query * classifier(batch.neighbour)).sum(1)  # (B,)
-    values = denoiser.encode(entries, textures)  # (B, K, T, d)
-    near = denoiser.encoder.encode(batch.neighbour)  # (B, T, d)
-    chosen = torch.rand(len(near), device=near.device) < NEIGHBOUR_SHARE
-    first = torch.where(chosen[:, None, None], near, values[:, 0])
-    values = torch.cat((first[:, None], values[:, 1:]), 1)
-    similarities[:, 0] = torch.where(chosen, near_similarity, similarities[:, 0])
-    return denoiser.encoder.prompt(values, similarities)
+        return denoiser.encoder.prompt(denoiser.encode(entries, textures), similarities)
+    near = batch.neighbours[:, :top_k]  # (B, K, 3, 64, 64)
+    several, patches = near.shape[:2], near.flatten(0, 1)
+    with torch.no_grad():
+        similarities = (classifier(patches).view(*several, -1) * query[:, None]).sum(2)  # (B, K)
+    values = denoiser.encoder.encode(patches, own=True)  # (B * K, T, d)
+    return denoiser.encoder.prompt(values.view(*several, *values.shape[1:]), similarities)

@@ -37,6 +37,10 @@ STEP_SHARES = (0.5, 0.25, 0.05, 0.2)
 BETAS = (0.5, 0.99)
 """AdamW's: critics and denoiser chase each other, so old gradients count little."""
 
+EAGERNESS = 5.0
+"""How many times as fast as the other weights those learn that take up the prompt: a denoiser gets far without one, and what
+a texture tells it comes late."""
+
 
 @dataclass(frozen=True)
 class FewStepWeights:
@@ -110,7 +114,8 @@ def train_few_step(
     device, config = pairs.coarse.device, denoiser.patch_dit.config
     place(denoiser, device).train().requires_grad_(True)
     critics = place(Critics({name: network.critics_layers for name, network in networks.items()}), device)
-    generator = Trainee(denoiser, muon(denoiser, learning_rate, BETAS), ema_decay=0.998)
+    optimizers = muon(denoiser, learning_rate, BETAS, denoiser.listening(), EAGERNESS)
+    generator = Trainee(denoiser, optimizers, ema_decay=0.998)
     judge = Trainee(critics, adamw(critics, 2e-4, BETAS))
     run = Run(checkpoint, {"denoiser": generator, "critics": judge}, budget)
     run.resume()

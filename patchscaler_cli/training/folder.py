@@ -24,7 +24,7 @@ from patchscaler_cli.models.patch_dit import PatchDiT
 from patchscaler_cli.models.patchscaler import PRESETS, ModelConfig
 from patchscaler_cli.models.placement import place
 from patchscaler_cli.models.texture import TextureClassifier, TextureEncoder
-from patchscaler_cli.models.weights_file import load_weights
+from patchscaler_cli.models.weights_file import load_to_train_on
 from patchscaler_cli.training.diffusion import PromptedDenoiser
 from patchscaler_cli.training.pairs import Pairs, make_pairs
 from patchscaler_cli.training.photos import Photos
@@ -61,7 +61,7 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         (self.path / "config.json").write_text(json.dumps(config.to_dict(), indent=1))
 
-    def begin_from(self, weights: Path) -> None:
+    def begin_from(self, weights: Path) -> list[str]:
         """Start a new run from a weights file: its parts become the checkpoints of phases 1 to 3, at step 0.
 
         A Patch-DiT that has not seen the LR picture is shown it from now on; a coarse model that is smaller than its
@@ -69,12 +69,15 @@ class RunFolder:
         The reference textures are chosen anew by the first phase that needs them: a weights file holds no pixels.
         A run that has begun already is left as it is, so the same command resumes it.
 
+        Returns:
+            The names of the tensors that begin untrained: the file is of a version that did not have them so.
+
         Raises:
             PatchScalerError: if the weights file cannot be used.
         """
         if (self.path / "config.json").exists():
-            return
-        model, details = load_weights(weights)
+            return []
+        model, details, untrained = load_to_train_on(weights)
         if not model.config.patch_dit.sees_lr:
             model.patch_dit = shown_lr(model.patch_dit)
         preset = PRESETS.get(model.config.name, model.config)
@@ -90,6 +93,7 @@ class RunFolder:
         fresh_checkpoint(self.coarse, "coarse", model.coarse)
         fresh_checkpoint(self.texture, "classifier", model.classifier)
         fresh_checkpoint(self.diffusion, "denoiser", PromptedDenoiser(model.patch_dit, model.encoder))
+        return untrained
 
     def note_command(self, words: list[str]) -> None:
         """Keep a command line that trains here, for the weights' metadata; one that resumes a phase is kept once."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from typing import Any
+
 from torch import nn
 from torch.optim import AdamW, Muon, Optimizer
 
@@ -13,14 +16,33 @@ def adamw(
     return [AdamW(module.parameters(), learning_rate, betas, weight_decay=weight_decay, fused=True)]
 
 
-def muon(module: nn.Module, learning_rate: float, betas: tuple[float, float]) -> list[Optimizer]:
+def muon(
+    module: nn.Module,
+    learning_rate: float,
+    betas: tuple[float, float],
+    eager: Collection[nn.Parameter] = (),
+    eagerness: float = 1.0,
+) -> list[Optimizer]:
     """Muon (Jordan et al. 2024) for the matrices of linear layers, AdamW for kernels, biases and what else there is.
 
     Muon's steps are made as large as AdamW's (Liu et al. 2025), so both have the same learning rate. Measured without critics, at
     5e-4: the denoiser came as far in 393 steps as by AdamW alone in 572, and a step takes an eighth longer.
+
+    Args:
+        module: whose weights they are.
+        learning_rate: of both.
+        betas: AdamW's.
+        eager: weights that learn faster than the others.
+        eagerness: how many times as fast.
     """
-    matrices = [layer.weight for layer in module.modules() if isinstance(layer, nn.Linear)]
-    orthogonal = {id(one) for one in matrices}
-    others = [one for one in module.parameters() if id(one) not in orthogonal]
-    rest = AdamW(others, learning_rate, betas, weight_decay=0.0, fused=True)
-    return [Muon(matrices, learning_rate, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"), rest]
+    matrices = {id(layer.weight) for layer in module.modules() if isinstance(layer, nn.Linear)}
+    early = {id(one) for one in eager}
+
+    def groups(of_matrices: bool) -> list[dict[str, Any]]:
+        parameters = [one for one in module.parameters() if (id(one) in matrices) == of_matrices]
+        plain, others = ([one for one in parameters if (id(one) in early) == is_early] for is_early in (False, True))
+        found = {"params": plain}, {"params": others, "eagerness": eagerness}
+        return [group for group in found if group["params"]]
+
+    orthogonal = Muon(groups(True), learning_rate, weight_decay=0.0, adjust_lr_fn="match_rms_adamw")
+    return [orthogonal, AdamW(groups(False), learning_rate, betas, weight_decay=0.0, fused=True)]

@@ -36,14 +36,14 @@ class PatchBatch:
         hr: ground truth x [B, 3, 64, 64] in [-1, 1], float32.
         coarse: coarse patches y_0 [B, 3, 64, 64] in [-1, 1], float32.
         lr: the same part of the LR pictures, every pixel repeated to HR size [B, 3, 64, 64] in [-1, 1], float32.
-        neighbour: another HR patch from nearby in the same photograph [B, 3, 64, 64] in [-1, 1], float32.
+        neighbours: other HR patches from nearby in the same photograph [B, N, 3, 64, 64] in [-1, 1], float32.
         sources: the photograph of each [B], int64.
     """
 
     hr: Tensor
     coarse: Tensor
     lr: Tensor
-    neighbour: Tensor
+    neighbours: Tensor
     sources: Tensor
 
     def condition(self, config: PatchDiTConfig) -> Tensor:
@@ -92,12 +92,11 @@ class Pairs:
         scale = height // self.lr.shape[-2]
         lr = _cut(self.lr, (variant, photo), top // scale, left // scale, size // scale)
         lr = lr.repeat_interleave(scale, -2).repeat_interleave(scale, -1)
-        aside = _displacements(count, size).to(block.device)
-        near_top, near_left = (top + aside[0]).clamp(0, height - size), (left + aside[1]).clamp(0, width - size)
+        near_top, near_left = _aside(top, left, size, height, width)
         neighbour = _cut(self.photos.images, (photo,), near_top, near_left, size)
         patches = torch.stack((hr, coarse, lr, neighbour)).float() / 127.5 - 1  # (4, B, 3, S, S)
         hr, coarse, lr, neighbour = dihedral(patches, int(torch.randint(8, ()))).unbind()
-        return PatchBatch(hr, coarse, lr, neighbour, self.photos.sources[photo])
+        return PatchBatch(hr, coarse, lr, neighbour[:, None], self.photos.sources[photo])
 
 
 def _cut(images: Tensor, indices: tuple[Tensor, ...], top: Tensor, left: Tensor, size: int) -> Tensor:
@@ -108,10 +107,20 @@ def _cut(images: Tensor, indices: tuple[Tensor, ...], top: Tensor, left: Tensor,
     return images[index].permute(0, 3, 1, 2)  # from (B, S, S, 3)
 
 
-def _displacements(count: int, size: int) -> Tensor:
-    """How far neighbours lie from their patches [2, B]: a quarter to a whole patch along each axis, either way."""
-    distance = torch.randint(size // 4, size + 1, (2, count))
-    return distance * (torch.randint(2, (2, count)) * 2 - 1)
+def _aside(top: Tensor, left: Tensor, size: int, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """First rows and columns [B] of patches that lie beside those at `top`, `left` in a picture of `height` x `width`: one to two
+    patches away along one axis, up to one along the other, so they have nothing in common where the picture has room."""
+    far, near = torch.randint(size, 2 * size + 1, top.shape), torch.randint(0, size + 1, top.shape)
+    tall = torch.rand(top.shape) < 0.5
+    places = []
+    for place, distance, length in ((top, torch.where(tall, far, near), height), (left, torch.where(tall, near, far), width)):  # fmt: skip
+        distance, most = distance.to(place.device), length - size
+        ahead = place + distance <= most
+        behind = place >= distance
+        either = torch.rand(top.shape).to(place.device) < 0.5
+        sign = torch.where(ahead & (either | ~behind), 1, -1)
+        places.append((place + sign * distance).clamp(0, most))
+    return places[0], places[1]
 
 
 @torch.no_grad()

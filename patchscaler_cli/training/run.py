@@ -47,7 +47,8 @@ class Trainee:
     def __init__(
         self, module: nn.Module, optimizers: list[Optimizer], *, ema_decay: float = 0.999, warmup: int = 100
     ) -> None:
-        """The optimisers share the module's weights among them, and have one learning rate."""
+        """The optimisers share the module's weights among them, and have one learning rate, of which a group of theirs with
+        an "eagerness" has so many times as much."""
         self.module = module
         self.average = copy.deepcopy(module).eval().requires_grad_(False)
         self.optimizers = optimizers
@@ -62,7 +63,7 @@ class Trainee:
         rate = self.learning_rate * (0.02 + 0.98 * cosine) * min(1.0, (self.steps + 1) / self.warmup)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group.get("eagerness", 1.0)
         self.module.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.module.parameters(), 1.0)
