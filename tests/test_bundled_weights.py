@@ -6,13 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import skimage.data
 from PIL import Image
 
 from patchscaler_cli.evaluation.folder import bicubic
 from patchscaler_cli.evaluation.metrics import Pixels, psnr_y
+from patchscaler_cli.models.memory_file import save_memory
 from patchscaler_cli.pipeline.settings import UpscaleSettings
 from patchscaler_cli.pipeline.upscaler import Upscaler
 from patchscaler_cli.store.finding import find_weights
+from patchscaler_cli.textures.build import build_memory
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +62,24 @@ def test_nothing_sticks_out_at_the_corners(tiny: Upscaler, photo: Pixels) -> Non
 def test_tiles_do_not_change_a_real_photo(tiny: Upscaler, photo: Pixels, tile: int) -> None:
     untiled, tiled = (tiny.upscale(photo, UpscaleSettings(tile=side)).pixels for side in (1000, tile))
     assert int(np.abs(untiled.astype(int) - tiled.astype(int)).max()) <= 1
+
+
+@pytest.mark.parametrize("material", ["grass", "gravel"])
+def test_sharp_photos_of_the_same_material_make_a_lost_texture_truer(material: str, tmp_path: Path) -> None:
+    grey = getattr(skimage.data, material)()  # 512x512
+    left, right = np.split(np.repeat(grey[:256, :, None], 3, axis=2), 2, axis=1)
+    other = np.repeat(skimage.data.brick()[:256, :256, None], 3, axis=2)
+    low = np.asarray(Image.fromarray(right).resize((64, 64), Image.Resampling.BICUBIC))
+    upscaler = Upscaler.from_pretrained("tiny", device="cpu", dtype="fp32")
+    found = {"none": psnr_y(right, upscaler.upscale(low, UpscaleSettings(texture=False)).pixels)}
+    for name, photo in (("same", left), ("other", other)):
+        Image.fromarray(photo).save(tmp_path / f"{name}.png")
+        memory = build_memory(upscaler.network, [tmp_path / f"{name}.png"], 16)
+        save_memory(tmp_path / f"{name}.safetensors", memory, upscaler.network)
+        upscaler.use_textures(tmp_path / f"{name}.safetensors")
+        found[name] = psnr_y(right, upscaler.upscale(low).pixels)
+    assert found["same"] > found["none"] + 0.2
+    assert found["same"] > found["other"] + 0.2
 
 
 def test_a_flat_picture_stays_flat(tiny: Upscaler) -> None:

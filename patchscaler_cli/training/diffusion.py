@@ -23,6 +23,9 @@ NO_PROMPT_SHARE = 0.1
 OWN_SHARE = 0.45
 """Share of steps whose patches are prompted with textures from nearby in the same photograph, as a memory offers them that the
 user has built from pictures of the same material. The model's own memory never does (a patch's own photograph is left out)."""
+STRANGERS = 0.25
+"""Share of these patches whose textures are from nearby another patch of the batch: not all that is in a picture is in the user's
+memory, and how similar a texture is has to tell the denoiser whether to believe it."""
 
 
 class PromptedDenoiser(nn.Module):
@@ -120,6 +123,8 @@ def retrieve_prompt(
         entries, similarities = textures.retrieve(query, batch.sources, top_k)  # (B, K) each
         return denoiser.encoder.prompt(denoiser.encode(entries, textures), similarities)
     near = batch.neighbours[:, :top_k]  # (B, K, 3, 64, 64)
+    strange = torch.rand(len(near), 1, 1, 1, 1) < STRANGERS
+    near = torch.where(strange.to(near.device), near.roll(len(near) // 2, 0), near)
     several, patches = near.shape[:2], near.flatten(0, 1)
     with torch.no_grad():
         similarities = (classifier(patches).view(*several, -1) * query[:, None]).sum(2)  # (B, K)
