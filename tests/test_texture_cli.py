@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -189,3 +190,49 @@ def test_upscale_refuses_a_missing_memory_before_it_loads_the_model(run_cli: Run
     result = run_cli("upscale", photo, "--texture", "none.safetensors", "--weights", "none of these either")
     assert result.exit_code == 1
     assert "no texture memory none.safetensors" in result.stderr
+
+
+def test_upscale_takes_photographs_in_place_of_a_memory(
+    run_cli: RunCli, memory: Path, photos: Path, weights: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    results = []
+    for number, textures in enumerate((memory, photos, photos / "blobs-0.png", photos / "stripes-0.png")):
+        output = tmp_path / f"{number}.png"
+        common = ("upscale", photo, "--weights", weights, "--device", "cpu", "--dtype", "fp32", "--quiet")
+        assert run_cli(*common, "-o", output, "--texture", textures).exit_code == 0
+        results.append(np.asarray(Image.open(output)))
+    assert np.array_equal(results[0], results[1])
+    assert not np.array_equal(results[2], results[3])
+    assert not list(scratch.iterdir())
+
+
+def test_upscale_refuses_a_folder_without_photographs_before_it_loads_the_model(
+    run_cli: RunCli, photo: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    result = run_cli("upscale", photo, "--texture", tmp_path / "empty", "--weights", "none of these either")
+    assert result.exit_code == 1
+    assert "holds no pictures" in result.stderr
+
+
+def test_a_cluster_needs_a_memory_file(run_cli: RunCli, photo: Path, photos: Path) -> None:
+    result = run_cli("upscale", photo, "--texture", photos, "--engine", "ray")
+    assert result.exit_code == 2
+    assert "other machines see no memory" in result.stderr
+
+
+def test_a_dry_run_makes_no_memory(run_cli: RunCli, photo: Path, photos: Path, weights: Path) -> None:
+    result = run_cli("upscale", photo, "--texture", photos, "--weights", weights, "--dry-run")
+    assert result.exit_code == 0
+    assert "pictures: 4 pictures" not in result.stderr
+
+
+def test_explain_takes_photographs_and_shows_them(
+    run_cli: RunCli, photo: Path, photos: Path, weights: Path, tmp_path: Path
+) -> None:
+    page = tmp_path / "page.html"
+    assert run_cli("explain", photo, "-o", page, "--texture", photos, "--weights", weights, "--quiet").exit_code == 0
+    assert f"{photos}, 8 entries" in page.read_text()

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from patchscaler_cli.cli import options as opt
-from patchscaler_cli.cli.loading import check_texture, load_model
+from patchscaler_cli.cli.loading import load_model
+from patchscaler_cli.cli.own_textures import MemoryMaker, check_texture, memory_file
 from patchscaler_cli.cli.progress import progress_display
 from patchscaler_cli.errors import PatchScalerError, UsageError
 from patchscaler_cli.pipeline.model_choice import ModelChoice
@@ -73,8 +74,9 @@ def explain(
     from patchscaler_cli.evaluation.report.explained import Explanation, choose_patches, explain_page, patch_at
     from patchscaler_cli.pipeline.trace import trace_patches
 
-    choice = ModelChoice(model, weights, texture, device, dtype, may_download=not offline)
-    upscaler = load_model(choice, [settings], quiet=quiet)
+    with memory_file(texture, MemoryMaker(model, weights, device, offline, quiet)) as memory:
+        choice = ModelChoice(model, weights, memory, device, dtype, may_download=not offline)
+        upscaler = load_model(choice, [settings], quiet=quiet)
     sampling = upscaler.sampling(settings)
     with progress_display(quiet) as progress:
         result = upscaler.upscale(pixels, settings, progress=progress)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from patchscaler_cli.cli.console import say_warning
 from patchscaler_cli.cli.downloads import DownloadLines
-from patchscaler_cli.errors import PatchScalerError, UsageError
 from patchscaler_cli.pipeline.model_choice import ModelChoice
 from patchscaler_cli.pipeline.settings import UpscaleSettings
 from patchscaler_cli.store.progress import SilentProgress
@@ -26,15 +24,3 @@ def load_model(choice: ModelChoice, settings: Iterable[UpscaleSettings] = (), *,
     for notice in [] if quiet else upscaler.notices:
         say_warning(notice)
     return upscaler
-
-
-def check_texture(texture: Path | None, no_texture: bool) -> None:
-    """Refuse a texture memory that is not there or not wanted; what is in it is found out with the model."""
-    if texture is None:
-        return
-    if no_texture:
-        raise UsageError("Give only one of --texture and --no-texture: one uses textures, the other none.")
-    if not texture.is_file():
-        raise PatchScalerError(
-            f"There is no texture memory {texture}; `patchscaler texture build` makes one of your photographs."
-        )

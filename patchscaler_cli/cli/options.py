@@ -186,9 +186,9 @@ NoTexture = Annotated[
 Texture = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE",
+        metavar="PATH",
         readable=False,
-        help="Your own texture memory, as `patchscaler texture build` makes it of your photographs, in place of the model's.",
+        help="Textures of your own: a sharp photograph of the same material, a folder of them, or what `texture build` made.",
         rich_help_panel=_quality,
     ),
 ]

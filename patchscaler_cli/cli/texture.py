@@ -8,9 +8,7 @@ from typing import Annotated
 import typer
 
 from patchscaler_cli.cli import options as opt
-from patchscaler_cli.cli.console import say_warning
-from patchscaler_cli.cli.downloads import download_display
-from patchscaler_cli.cli.progress import progress_display
+from patchscaler_cli.cli.own_textures import MemoryMaker
 
 app = typer.Typer(
     name="texture",
@@ -59,28 +57,16 @@ def build(
     Only the model that made it can use it: give `upscale` the same --model or --weights.
     """
     # Imported only now: --help should not wait for torch.
-    from patchscaler_cli.models.memory_file import save_memory
-    from patchscaler_cli.pipeline.upscaler import Upscaler
-    from patchscaler_cli.textures.build import build_memory, check_choice, check_memory_path
+    from patchscaler_cli.textures.build import check_choice, check_memory_path
     from patchscaler_cli.textures.photographs import photographs
 
     photos = photographs(folder, recursive=recursive)
     check_memory_path(output, overwrite=overwrite)
     check_choice(1 if entries is None else entries, seed)  # the model's own number is right, and not known yet
-    with download_display(quiet) as download:
-        upscaler = Upscaler.from_pretrained(
-            model, weights=weights, device=device, dtype="fp32", may_download=not offline, progress=download
-        )
-    network = upscaler.network
-    wanted = network.config.texture.entries if entries is None else entries
-    with progress_display(quiet) as progress:
-        memory = build_memory(
-            network, photos, wanted, seed=seed, keep_pictures=keep_pictures, progress=progress,
-            notice=(lambda sentence: None) if quiet else say_warning,
-        )  # fmt: skip
-    save_memory(output, memory, network)
+    maker = MemoryMaker(model, weights, device, offline, quiet)
+    memory, name = maker.make(photos, output, entries, seed, keep_pictures)
     if not quiet:
         typer.echo(
-            f"{output}: {len(memory.keys)} textures of {memory.photos} photographs for the model {upscaler.model_name}, "
+            f"{output}: {len(memory.keys)} textures of {memory.photos} photographs for the model {name}, "
             f"{output.stat().st_size / 2**20:.1f} MiB"
         )

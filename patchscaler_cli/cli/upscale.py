@@ -16,8 +16,9 @@ import typer
 from patchscaler_cli.cli import options as opt
 from patchscaler_cli.cli.console import say_error, say_warning
 from patchscaler_cli.cli.edge import sentence_of
-from patchscaler_cli.cli.loading import check_texture, load_model
+from patchscaler_cli.cli.loading import load_model
 from patchscaler_cli.cli.naming import Naming
+from patchscaler_cli.cli.own_textures import MemoryMaker, check_texture, memory_file
 from patchscaler_cli.cli.progress import progress_display
 from patchscaler_cli.cli.report import Counts, as_json, as_line, as_text
 from patchscaler_cli.engines.inputs import Gathered, Work, gather
@@ -90,7 +91,7 @@ def upscale(
     if address is not None and engine != "ray":
         raise UsageError(f"--address {address} is a Ray cluster's: give --engine ray too.")
     refuse_both(model, weights)
-    check_texture(texture, no_texture)
+    check_texture(texture, no_texture, engine)
     write = WriteOptions(format, quality, lossless, strip_metadata, parse_colour(background))
     naming = Naming(settings, format, suffix, first_frame)
     gathered = gather(sources, output, recursive, naming.beside, naming.in_folder)
@@ -98,7 +99,6 @@ def upscale(
         settings, overwrite=overwrite, skip_existing=gathered.batch and not overwrite, make_folders=gathered.batch,
         dry_run=dry_run, confidence=_confidence_files(save_confidence, gathered), write=write, first_frame=first_frame,
     )  # fmt: skip
-    choice = ModelChoice(model, weights, texture, devices[0], dtype, may_download=not offline)
     stages: dict[str, float] = {}
 
     def tell_notice(sentence: str) -> None:
@@ -113,7 +113,10 @@ def upscale(
 
     outcomes: list[Outcome] = []
     silent = quiet or json_report or json_lines
-    with progress_display(quiet, len(gathered.work) if gathered.batch else None) as progress:
+    bars = len(gathered.work) if gathered.batch else None
+    maker = MemoryMaker(model, weights, devices[0], offline, quiet)
+    with memory_file(None if dry_run else texture, maker) as memory, progress_display(quiet, bars) as progress:
+        choice = ModelChoice(model, weights, memory, devices[0], dtype, may_download=not offline)
         if engine == "ray" and not dry_run:  # each imported only here: --help should not wait for what they need
             from patchscaler_cli.engines.ray_cluster import run_ray
 
