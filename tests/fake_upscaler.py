@@ -44,6 +44,9 @@ class FakeUpscaler:
         fidelity = 0.25 if settings.fidelity is None else settings.fidelity
         return Preset(self.ladder.select(settings.groups, settings.steps), fidelity)
 
+    def prompted(self, settings: UpscaleSettings) -> bool:
+        return settings.texture is not False
+
     def batch_size(self, settings: UpscaleSettings) -> int:
         return 32
 

@@ -22,9 +22,9 @@ CANDIDATES = (Group(0.1, 1), Group(0.2, 3))
 SETS = {"even": [example(seed=0)], "odd": [example(height=136, width=180, seed=1)]}
 
 
-def upscaler_with(group: Group) -> Upscaler:
-    ladder = GroupLadder((group,), ()).to_dict()
-    return Upscaler(small_model(), {"calibration": ladder}, "cpu", "fp32")
+def upscaler_with(group: Group, texture: object = True) -> Upscaler:
+    calibration = GroupLadder((group,), ()).to_dict() | {"texture": texture}
+    return Upscaler(small_model(), {"calibration": calibration}, "cpu", "fp32")
 
 
 @pytest.fixture(scope="module")
@@ -52,11 +52,11 @@ def measured(calibrated: tuple[dict[str, object], Path]) -> Measurements:
 @pytest.mark.parametrize("number", [0, 1, 2])
 @pytest.mark.parametrize("fidelity", [0.0, 0.3])
 def test_a_candidates_shares_add_up_to_what_users_would_get(
-    measured: Measurements, lpips: Lpips, number: int, fidelity: float
+    measured: Measurements, calibrated: tuple[dict[str, object], Path], lpips: Lpips, number: int, fidelity: float
 ) -> None:
     group = measured.candidates[number]
     settings = UpscaleSettings(fidelity=fidelity, coarse_only=group.steps == 0)
-    upscaler = upscaler_with(group if group.steps else CANDIDATES[0])
+    upscaler = upscaler_with(group if group.steps else CANDIDATES[0], calibrated[0]["texture"])
     pairs: list[tuple[Example, np.ndarray]] = [
         (one, upscaler.upscale(one.lr, settings).pixels) for some in SETS.values() for one in some
     ]
@@ -74,7 +74,9 @@ def test_every_preset_can_be_sampled_and_is_measured_for_real(
     presets = calibrated[0]["presets"]
     assert isinstance(presets, dict)
     for preset in presets.values():
-        upscaler = Upscaler(small_model(), {"calibration": preset}, "cpu", "fp32")
+        upscaler = Upscaler(
+            small_model(), {"calibration": preset | {"texture": calibrated[0]["texture"]}}, "cpu", "fp32"
+        )
         results = [(one, upscaler.upscale(one.lr)) for some in SETS.values() for one in some]
         distances = [lpips(one.hr, result.pixels) for one, result in results]
         assert preset["lpips"] == pytest.approx(np.mean(distances), rel=5e-3)
@@ -83,11 +85,27 @@ def test_every_preset_can_be_sampled_and_is_measured_for_real(
     assert all(calibrated[0][name] == presets["balanced"][name] for name in ("groups", "thresholds", "fidelity"))
 
 
+def test_the_models_textures_are_used_if_they_are_found_to_pay(
+    calibrated: tuple[dict[str, object], Path], lpips: Lpips
+) -> None:
+    distances = {}
+    for texture in (True, False):
+        upscaler = upscaler_with(CANDIDATES[0], texture)
+        found = [lpips(one.hr, upscaler.upscale(one.lr).pixels) for some in SETS.values() for one in some]
+        distances[texture] = float(np.mean(found))
+    assert calibrated[0]["texture"] == (distances[True] < distances[False])
+    told = calibrated[0]["texture_lpips"]
+    assert told == {
+        "with": pytest.approx(distances[True], abs=1e-3),
+        "without": pytest.approx(distances[False], abs=1e-3),
+    }
+
+
 def test_the_same_measurements_are_not_made_twice(calibrated: tuple[dict[str, object], Path], lpips: Lpips) -> None:
     said: list[str] = []
     calibrator = Calibrator(upscaler_with(CANDIDATES[0]), SETS, lpips, said.append)
     calibrator.run(CANDIDATES, -30.0, calibrated[1])
-    assert said[0] == f"the measurements are taken from {calibrated[1]}"
+    assert said[1] == f"the measurements are taken from {calibrated[1]}"
 
 
 def test_measurements_of_other_candidates_are_made_anew(
@@ -96,4 +114,4 @@ def test_measurements_of_other_candidates_are_made_anew(
     said: list[str] = []
     calibrator = Calibrator(upscaler_with(CANDIDATES[0]), SETS, lpips, said.append)
     calibrator.run((Group(0.15, 1),), -30.0, calibrated[1])
-    assert said[0].startswith("1 of 2 pictures measured")
+    assert said[1].startswith("1 of 2 pictures measured")

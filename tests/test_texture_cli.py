@@ -236,3 +236,15 @@ def test_explain_takes_photographs_and_shows_them(
     page = tmp_path / "page.html"
     assert run_cli("explain", photo, "-o", page, "--texture", photos, "--weights", weights, "--quiet").exit_code == 0
     assert f"{photos}, 8 entries" in page.read_text()
+
+
+def test_the_models_own_textures_can_be_asked_for(run_cli: RunCli, photo: Path, tmp_path: Path) -> None:
+    save_weights(tmp_path / "w.safetensors", small_model(), {"calibration": CALIBRATION | {"texture": False}})
+    results: dict[tuple[str, ...], np.ndarray] = {}
+    for words in ((), ("--texture", "model"), ("--no-texture",)):
+        output = tmp_path / f"{len(results)}.png"
+        common = ("upscale", photo, "--weights", tmp_path / "w.safetensors", "--dtype", "fp32", "--quiet")
+        assert run_cli(*common, "-o", output, *words).exit_code == 0
+        results[words] = np.asarray(Image.open(output))
+    assert np.array_equal(results[()], results["--no-texture",])
+    assert not np.array_equal(results[()], results["--texture", "model"])

@@ -13,7 +13,7 @@ from patchscaler_cli.models.memory_file import save_memory
 from patchscaler_cli.pipeline.settings import UpscaleSettings
 from patchscaler_cli.pipeline.upscaler import Upscaler
 from patchscaler_cli.textures.build import build_memory
-from tests.small_model import small_model, small_upscaler
+from tests.small_model import CALIBRATION, small_model, small_upscaler
 from tests.texture_photos import save_textures, texture
 
 
@@ -73,3 +73,17 @@ def test_a_refused_memory_leaves_the_upscaler_as_it_was(tmp_path: Path, picture:
     with pytest.raises(PatchScalerError, match="other weights"):
         upscaler.use_textures(tmp_path / "other.safetensors")
     assert np.array_equal(upscaler.upscale(picture).pixels, small_upscaler().upscale(picture).pixels)
+
+
+@pytest.mark.parametrize("pays", [True, False])
+def test_the_models_own_textures_are_used_where_the_calibration_found_that_they_pay(pays: bool, tmp_path: Path) -> None:
+    lr = texture("blobs", 3, 24, 24)
+    upscaler = small_upscaler(calibration=CALIBRATION | {"texture": pays})
+    with_them, without = (upscaler.upscale(lr, UpscaleSettings(texture=wanted)).pixels for wanted in (True, False))
+    assert not np.array_equal(with_them, without)
+    assert np.array_equal(upscaler.upscale(lr).pixels, with_them if pays else without)
+    path = tmp_path / "own.safetensors"
+    save_textures(tmp_path / "photos")
+    save_memory(path, build_memory(upscaler.network, sorted((tmp_path / "photos").iterdir()), 4), upscaler.network)
+    upscaler.use_textures(path)
+    assert not np.array_equal(upscaler.upscale(lr).pixels, without)

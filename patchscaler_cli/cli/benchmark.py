@@ -80,7 +80,7 @@ def benchmark(
     The peak is that of a large matrix product of the same kind of numbers, measured in between.
     """
     settings = UpscaleSettings(
-        scale=scale, preset=preset, steps=steps, groups=groups, fidelity=fidelity, coarse_only=coarse_only, texture=not no_texture,
+        scale=scale, preset=preset, steps=steps, groups=groups, fidelity=fidelity, coarse_only=coarse_only, texture=False if no_texture else None,
         tile=tile, batch_size=batch_size,
     )  # fmt: skip
     variants = {name: varied(name, words, settings) for name, words in named("--variant", variant, {"default"}).items()}

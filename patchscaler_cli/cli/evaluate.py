@@ -63,7 +63,7 @@ def evaluate(
     The LR pictures are made from the HR pictures, or given as a second folder.
     """
     settings = UpscaleSettings(
-        preset=preset, steps=steps, groups=groups, fidelity=fidelity, texture=not no_texture, seed=seed, tile=tile, batch_size=batch_size
+        preset=preset, steps=steps, groups=groups, fidelity=fidelity, texture=False if no_texture else None, seed=seed, tile=tile, batch_size=batch_size
     )  # fmt: skip
     wishes = Wishes.of(methods, variant, compare, settings)
     _check_lr(lr, degradation, degradation_seed, save_lr)

@@ -9,7 +9,7 @@ import typer
 
 from patchscaler_cli.cli import options as opt
 from patchscaler_cli.cli.loading import load_model
-from patchscaler_cli.cli.own_textures import MemoryMaker, check_texture, memory_file
+from patchscaler_cli.cli.own_textures import MemoryMaker, asked_for, check_texture, memory_file
 from patchscaler_cli.cli.progress import progress_display
 from patchscaler_cli.errors import PatchScalerError, UsageError
 from patchscaler_cli.pipeline.model_choice import ModelChoice
@@ -56,7 +56,7 @@ def explain(
     picture after every step and the textures that were found.
     """
     settings = UpscaleSettings(
-        preset=preset, steps=steps, groups=groups, fidelity=fidelity, texture=not no_texture, seed=seed
+        preset=preset, steps=steps, groups=groups, fidelity=fidelity, texture=asked_for(texture, no_texture), seed=seed
     )
     refuse_both(model, weights)
     check_texture(texture, no_texture)
@@ -128,7 +128,7 @@ def _facts(
     upscaler: Upscaler, settings: UpscaleSettings, fidelity: float, sizes: str, texture: Path | None
 ) -> dict[str, str]:
     """What the page says at its top."""
-    if not settings.texture:
+    if not upscaler.prompted(settings):
         memory = "none"
     else:
         own = str(texture) if texture is not None else "the model's own"

@@ -179,7 +179,7 @@ NoTexture = Annotated[
     bool,
     typer.Option(
         "--no-texture",
-        help="Leave the texture prompt out: slightly faster; shows what the prompt contributes.",
+        help="Leave the texture prompt out where the weights would use the model's own textures.",
         rich_help_panel=_quality,
     ),
 ]
@@ -188,7 +188,7 @@ Texture = Annotated[
     typer.Option(
         metavar="PATH",
         readable=False,
-        help="Textures of your own: a sharp photograph of the same material, a folder of them, or what `texture build` made.",
+        help="Textures of your own: a sharp photograph of the same material, a folder of them, or what `texture build` made; model: those of the weights.",
         rich_help_panel=_quality,
     ),
 ]

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from patchscaler_cli.models.memory_file import StoredMemory
 
 MEMORY_ENDING = ".safetensors"
+MODELS = Path("model")
+"""What --texture takes for the textures that came with the weights."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,11 @@ class MemoryMaker:
         return memory, upscaler.model_name
 
 
+def asked_for(texture: Path | None, no_texture: bool) -> bool | None:
+    """The setting `texture` that --texture and --no-texture come to."""
+    return False if no_texture else None if texture is None else True
+
+
 def check_texture(texture: Path | None, no_texture: bool, engine: str = "local") -> None:
     """Refuse what --texture names if it is not there, holds no pictures or is not wanted; what is in a memory file is
     found out with the model."""
@@ -76,10 +83,10 @@ def check_texture(texture: Path | None, no_texture: bool, engine: str = "local")
         return
     if no_texture:
         raise UsageError("Give only one of --texture and --no-texture: one uses textures, the other none.")
-    if not texture.exists():
+    if not texture.exists() and texture != MODELS:
         raise PatchScalerError(
             f"There is no texture memory {texture}, nor photographs of that name; give a sharp photograph, a folder of them, "
-            "or a memory that `patchscaler texture build` made."
+            "a memory that `patchscaler texture build` made, or `model` for the model's own textures."
         )
     if _photographs(texture) and engine == "ray":
         raise UsageError(
@@ -97,7 +104,7 @@ def memory_file(texture: Path | None, maker: MemoryMaker) -> Iterator[Path | Non
     """
     photos = _photographs(texture)
     if not photos:
-        yield texture
+        yield None if texture == MODELS else texture
         return
     with tempfile.TemporaryDirectory(prefix="patchscaler-") as folder:
         path = Path(folder) / f"textures{MEMORY_ENDING}"
@@ -107,7 +114,7 @@ def memory_file(texture: Path | None, maker: MemoryMaker) -> Iterator[Path | Non
 
 def _photographs(texture: Path | None) -> list[Path]:
     """The photographs that --texture names; none if it names a memory, or nothing."""
-    if texture is None or (texture.is_file() and texture.suffix.lower() == MEMORY_ENDING):
+    if texture is None or texture == MODELS or (texture.is_file() and texture.suffix.lower() == MEMORY_ENDING):
         return []
     if texture.is_file():
         return [texture]

@@ -167,7 +167,7 @@ def calibrate(
 ) -> None:  # fmt: skip
     """Phase 5: find the groups, their thresholds, the default fidelity and the presets on validation pictures.
 
-    The measurements stay in the run's folder (calibration.npz): another --psnr-margin is a matter of a minute.
+    The measurements stay in the run's folder (calibration.npz): another --psnr-margin is a matter of two minutes.
     """
     import json
 

@@ -18,7 +18,7 @@ from patchscaler_cli.cli.console import say_error, say_warning
 from patchscaler_cli.cli.edge import sentence_of
 from patchscaler_cli.cli.loading import load_model
 from patchscaler_cli.cli.naming import Naming
-from patchscaler_cli.cli.own_textures import MemoryMaker, check_texture, memory_file
+from patchscaler_cli.cli.own_textures import MemoryMaker, asked_for, check_texture, memory_file
 from patchscaler_cli.cli.progress import progress_display
 from patchscaler_cli.cli.report import Counts, as_json, as_line, as_text
 from patchscaler_cli.engines.inputs import Gathered, Work, gather
@@ -82,7 +82,7 @@ def upscale(
     # Whatever can be refused is refused before the model is loaded: the options, then the inputs, then the outputs.
     settings = UpscaleSettings(
         scale=scale, width=width, height=height, long_edge=long_edge, preset=preset, steps=steps, groups=groups,
-        fidelity=fidelity, coarse_only=coarse_only, texture=not no_texture, wrap=wrap, tile=tile, batch_size=batch_size,
+        fidelity=fidelity, coarse_only=coarse_only, texture=asked_for(texture, no_texture), wrap=wrap, tile=tile, batch_size=batch_size,
         seed=seed,
     )  # fmt: skip
     devices = device_names(device)

@@ -154,7 +154,7 @@ class BandMaker:
         self._diffusion = DiffusionStage(
             model, device, self._coarse, ladder,
             seed=section.seed, batch_size=batch_size(settings.batch_size, device, model.config.patch_dit),
-            texture=settings.texture, clock=clock, limits=limits,
+            texture=settings.texture is not False, clock=clock, limits=limits,
             advance=lambda n: progress.advance("diffuse", n),
         )  # fmt: skip
 

@@ -31,7 +31,8 @@ class UpscaleSettings:
         groups: how many difficulty groups; 1 is uniform sampling with the hardest group's settings.
         fidelity: 1 is the coarse image, 0 the whole refinement, -0.5 half as much again.
         coarse_only: leave the diffusion out.
-        texture: use the texture prompt.
+        texture: use the texture prompt; None: where it pays, which is with textures of the user's own, and with the model's where the
+            calibration found so.
         wrap: the picture is a texture that is laid like tiles: its left side continues its right one and its top its
             bottom, and so will the result's.
         tile: side of a tile in LR pixels; costs memory, never changes the result.
@@ -49,7 +50,7 @@ class UpscaleSettings:
     groups: int | None = None
     fidelity: float | None = None
     coarse_only: bool = False
-    texture: bool = True
+    texture: bool | None = None
     wrap: bool = False
     tile: int = 256
     batch_size: int | None = None

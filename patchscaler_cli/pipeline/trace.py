@@ -69,14 +69,14 @@ def trace_patches(
         patch_groups: the result's [rows, columns].
         patches: row and column of each.
     """
-    model, ladder = upscaler.network, upscaler.sampling(settings).ladder
+    model, ladder, texture = upscaler.network, upscaler.sampling(settings).ladder, upscaler.prompted(settings)
     device, picture = model.memory.keys.device, as_array(picture)
     grid = patch_grid(model, picture.shape[0], picture.shape[1], settings.wrap)
     stage = CoarseStage(model.coarse, picture, grid, settings.tile, device)
     stage.finish(grid.extent[0])
     diffusion = DiffusionStage(
         model, device, stage, ladder,
-        seed=settings.seed, batch_size=len(patches), texture=settings.texture,
+        seed=settings.seed, batch_size=len(patches), texture=texture,
     )  # fmt: skip
     numbers = np.array([row * grid.columns + column for row, column in patches], np.int64)
     inputs = diffusion.load(numbers)
@@ -93,7 +93,7 @@ def trace_patches(
 
     groups = patch_groups.ravel()[numbers]
     sample_groups(model.patch_dit, load, lambda chosen, residual: None, groups, ladder, len(patches), watch)
-    near = model.memory.nearest(model.classifier(inputs.condition[:, :3])) if settings.texture else None
+    near = model.memory.nearest(model.classifier(inputs.condition[:, :3])) if texture else None
     traces = []
     for i, (row, column) in enumerate(patches):
         group, coarse = ladder.groups[int(groups[i])], inputs.condition[i, :3].cpu()

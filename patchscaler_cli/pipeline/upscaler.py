@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +87,7 @@ class Upscaler:
         self.details = details
         self.presets = read_presets(details.get("calibration"), DEFAULT_PRESET)
         self.texture_pictures: npt.NDArray[np.uint8] | None = None
+        self._textures_pay = bool(details.get("calibration", {}).get("texture", True))
         self.compute: Compute | None = None
         self._limits = Limits()
         self._model = place(model, self._device)
@@ -141,7 +143,12 @@ class Upscaler:
         memory = TextureMemory(self._model.config.texture, len(stored.keys))
         memory.load_state_dict({"keys": stored.keys, "values": stored.values})
         self._model.memory = place(memory, self._device)
+        self._textures_pay = True
         self.texture_pictures = None if stored.pictures is None else stored.pictures.permute(0, 2, 3, 1).numpy()
+
+    def prompted(self, settings: UpscaleSettings) -> bool:
+        """Whether patches get a texture prompt."""
+        return self._textures_pay if settings.texture is None else settings.texture
 
     def sampling(self, settings: UpscaleSettings) -> Preset:
         """The groups and the fidelity that the settings come to with these weights.
@@ -201,6 +208,7 @@ class Upscaler:
 
     def _maker(self, section: Section, settings: UpscaleSettings, progress: Progress, clock: StageClock) -> BandMaker:
         ladder = self.sampling(settings).ladder
+        settings = replace(settings, texture=self.prompted(settings))
         return BandMaker(self._model, self._device, section, settings, ladder, progress, clock, self._limits)
 
     def batch_size(self, settings: UpscaleSettings) -> int:

@@ -100,18 +100,22 @@ class Calibrator:
                 read instead of measuring again.
 
         Returns:
-            JSON values: the default's groups, thresholds and fidelity; `presets`; `curve`; `table`; `margin`.
+            JSON values: the default's groups, thresholds and fidelity; `texture`, whether the model's own textures are used,
+            and `texture_lpips`, by which that was decided; `presets`; `curve`; `table`; `margin`.
 
         Raises:
             PatchScalerError: if no ladder keeps the margin.
         """
-        table = self._table((KEEP, *candidates), store)
+        by_textures = {texture: self._distance(candidates[0], texture) for texture in (False, True)}
+        texture = by_textures[True] < by_textures[False]
+        self.say(f"LPIPS with the model's own textures {by_textures[True]:.4f}, without {by_textures[False]:.4f}")
+        table = self._table((KEEP, *candidates), store, texture)
         found = search(table, margin)
         chosen = presets(found)
         measured: dict[Found, dict[str, Any]] = {}
         for name, one in chosen.items():
             if one not in measured:
-                measured[one] = self._measured(one, margin, table.bicubic)
+                measured[one] = self._measured(one, margin, table.bicubic, texture)
             self.say(f"{name}: {json.dumps(measured[one])}")
         values = {name: measured[one] for name, one in chosen.items()}
         default = values["balanced"]
@@ -120,25 +124,36 @@ class Calibrator:
             "uniform": [_point(one, fidelity) for fidelity, one in uniform_curve(table, margin)],
         }
         return {name: default[name] for name in ("groups", "thresholds", "fidelity")} | {
+            "texture": texture, "texture_lpips": {"with": round(by_textures[True], 4), "without": round(by_textures[False], 4)},
             "presets": values, "psnr_margin": margin, "pictures": len(table.bicubic), "curve": curve, "table": _rows(table),
         }  # fmt: skip
 
-    def _table(self, candidates: tuple[Group, ...], store: Path | None) -> Measurements:
+    def _distance(self, group: Group, texture: bool) -> float:
+        """Mean LPIPS of all pictures with all patches in one group, with or without the model's own textures."""
+        ladder = {"calibration": GroupLadder((group,), ()).to_dict()}
+        upscaler = Upscaler(self.upscaler.network, ladder, self.upscaler.device, self.upscaler.dtype)
+        settings = UpscaleSettings(texture=texture, batch_size=BATCH)
+        pictures = [one for examples_of_set in self.sets.values() for one in examples_of_set]
+        return float(np.mean([self.lpips(one.hr, upscaler.upscale(one.lr, settings).pixels) for one in pictures]))
+
+    def _table(self, candidates: tuple[Group, ...], store: Path | None, texture: bool) -> Measurements:
         """The measurements, from the store where it has them."""
-        key = self._fingerprint(candidates)
+        key = self._fingerprint(candidates, texture)
         if store is not None and (known := Measurements.load(store, key)) is not None:
             self.say(f"the measurements are taken from {store}")
             return known
         upscaler = self.upscaler
-        measurer = PatchMeasurer(upscaler.network, upscaler.network.memory.keys.device, self.lpips)
+        measurer = PatchMeasurer(upscaler.network, upscaler.network.memory.keys.device, self.lpips, texture)
         table = measurer.measure(self.sets, candidates, self.say)
         if store is not None:
             table.save(store, key)
         return table
 
-    def _fingerprint(self, candidates: tuple[Group, ...]) -> str:
-        """Tells whether model, arithmetic, pictures and candidates are the same."""
-        digest = hashlib.sha256(repr((candidates, FIDELITIES, self.upscaler.dtype, self.upscaler.device)).encode())
+    def _fingerprint(self, candidates: tuple[Group, ...], texture: bool) -> str:
+        """Tells whether model, arithmetic, pictures, candidates and the use of textures are the same."""
+        digest = hashlib.sha256(
+            repr((candidates, texture, FIDELITIES, self.upscaler.dtype, self.upscaler.device)).encode()
+        )
         for name, tensor in self.upscaler.network.state_dict().items():
             digest.update(name.encode() + tensor.float().cpu().contiguous().numpy().tobytes())
         for name, pictures in self.sets.items():
@@ -147,14 +162,14 @@ class Calibrator:
                 digest.update(one.name.encode() + one.hr.tobytes() + one.lr.tobytes())
         return digest.hexdigest()
 
-    def _measured(self, found: Found, margin: float, of_bicubic: Floats) -> dict[str, Any]:
+    def _measured(self, found: Found, margin: float, of_bicubic: Floats, texture: bool) -> dict[str, Any]:
         """A preset as it goes into the metadata, its figures those of real pictures; bicubic's PSNR-Y of each is known."""
         ladder = {"calibration": found.ladder.to_dict()}
         upscaler = Upscaler(self.upscaler.network, ladder, self.upscaler.device, self.upscaler.dtype)
         pictures, evaluations = [], []
         for number, examples_of_set in enumerate(self.sets.values()):
             for one in examples_of_set:
-                result = upscaler.upscale(one.lr, UpscaleSettings(fidelity=0.0, batch_size=BATCH))
+                result = upscaler.upscale(one.lr, UpscaleSettings(fidelity=0.0, texture=texture, batch_size=BATCH))
                 coarse, refined = result.coarse.astype(np.float32), result.pixels.astype(np.float32)
                 pictures.append((number, one, coarse, refined - coarse))
                 evaluations.append(result.network_evaluations / result.patches)

@@ -49,9 +49,9 @@ class _Prepared:
 class PatchMeasurer:
     """Samples pictures with one model, as the pipeline does, and measures them patch by patch."""
 
-    def __init__(self, model: PatchScalerModel, device: torch.device, lpips: Lpips) -> None:
-        """For a model that lies on `device` in the dtype to compute in."""
-        self._model, self._device, self._lpips = model, device, lpips
+    def __init__(self, model: PatchScalerModel, device: torch.device, lpips: Lpips, texture: bool = True) -> None:
+        """For a model that lies on `device` in the dtype to compute in; `texture`: whether with the texture prompt."""
+        self._model, self._device, self._lpips, self._texture = model, device, lpips, texture
         self._scale = model.config.coarse.scale
 
     def measure(
@@ -114,7 +114,7 @@ class PatchMeasurer:
         """What the pipeline adds to the coarse image at fidelity 0 if all patches are in one group [3, H, W]."""
         grid, scale = prepared.coarse.grid, self._scale
         stage = DiffusionStage(
-            self._model, self._device, prepared.coarse, GroupLadder((group,), ()), seed=0, batch_size=BATCH, texture=True
+            self._model, self._device, prepared.coarse, GroupLadder((group,), ()), seed=0, batch_size=BATCH, texture=self._texture
         )  # fmt: skip
         rows, height = stage.refine(0, np.zeros((grid.rows, grid.columns), np.int64)), grid.extent[0]
         drift = RowWindow(3, grid.extent[1])

@@ -18,6 +18,8 @@ from patchscaler_cli.images.picture import Picture
 from patchscaler_cli.images.writing import write_picture
 from patchscaler_cli.pipeline.settings import UpscaleSettings
 
+_OF_TEXTURE: dict[bool | None, list[str]] = {None: [], True: ["--texture", "model"], False: ["--no-texture"]}
+
 
 @dataclass(frozen=True)
 class WholeProcess:
@@ -67,7 +69,7 @@ def options_of(settings: UpscaleSettings) -> list[str]:
         value = getattr(settings, name)
         if value is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]
-    return words + ["--coarse-only"] * settings.coarse_only + ["--no-texture"] * (not settings.texture)
+    return words + ["--coarse-only"] * settings.coarse_only + _OF_TEXTURE[settings.texture]
 
 
 def _run(command: list[str], said: Path) -> tuple[float, dict[str, float], int | None]:
