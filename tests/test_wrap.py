@@ -117,14 +117,16 @@ def test_a_real_texture_meets_itself_without_a_seam(chelsea: Path) -> None:
     half = np.concatenate((fur, fur[::-1]))
     texture = rolled(np.concatenate((half, half[:, ::-1]), 1), 11, 9)
     upscaler = Upscaler.from_pretrained(device="cpu", dtype="fp32")
-    refined = upscaler.upscale(texture, WRAP).pixels
-    coarse, plain_coarse = (
-        upscaler.upscale(texture, UpscaleSettings(coarse_only=True, wrap=wrap)).pixels for wrap in (True, False)
-    )
-    for axis in (0, 1):
-        assert seam(refined, axis) < 1.25
-        assert seam(coarse, axis) < 1.15
-        assert seam(plain_coarse, axis) > 1.3, "without wrapping there is a seam to be seen"
+
+    def seams(wrap: bool, **settings: Any) -> list[float]:
+        pixels = upscaler.upscale(texture, UpscaleSettings(wrap=wrap, **settings)).pixels
+        return [seam(pixels, axis) for axis in (0, 1)]
+
+    # Some line of fur or other is always a strong step: of the refined texture, the mean of several edges counts.
+    assert np.mean([seams(wrap=True, seed=seed) for seed in (0, 1)]) < 1.15
+    assert max(seams(wrap=True, coarse_only=True)) < 1.15
+    for plain in (seams(wrap=False, seed=0), seams(wrap=False, coarse_only=True)):
+        assert min(plain) > 1.3, "without wrapping there is a seam to be seen"
 
 
 # ---- what the network does not see ----------------------------------------------------------------------------------
