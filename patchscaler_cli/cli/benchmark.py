@@ -10,6 +10,7 @@ import typer
 
 from patchscaler_cli.cli import options as opt
 from patchscaler_cli.cli.loading import load_model
+from patchscaler_cli.cli.own_textures import asked_for
 from patchscaler_cli.cli.progress import progress_display
 from patchscaler_cli.cli.variants import KINDS, named, varied
 from patchscaler_cli.errors import PatchScalerError, UsageError
@@ -80,7 +81,7 @@ def benchmark(
     The peak is that of a large matrix product of the same kind of numbers, measured in between.
     """
     settings = UpscaleSettings(
-        scale=scale, preset=preset, steps=steps, groups=groups, fidelity=fidelity, coarse_only=coarse_only, texture=False if no_texture else None,
+        scale=scale, preset=preset, steps=steps, groups=groups, fidelity=fidelity, coarse_only=coarse_only, texture=asked_for(None, no_texture),
         tile=tile, batch_size=batch_size,
     )  # fmt: skip
     variants = {name: varied(name, words, settings) for name, words in named("--variant", variant, {"default"}).items()}

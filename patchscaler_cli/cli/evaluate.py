@@ -15,6 +15,7 @@ from patchscaler_cli.cli.evaluate_lr import LrMaker
 from patchscaler_cli.cli.evaluate_results import Results, Targets, print_table
 from patchscaler_cli.cli.evaluate_wishes import Wishes
 from patchscaler_cli.cli.loading import load_model
+from patchscaler_cli.cli.own_textures import asked_for
 from patchscaler_cli.cli.progress import progress_display
 from patchscaler_cli.errors import UsageError
 from patchscaler_cli.pipeline.model_choice import ModelChoice
@@ -63,7 +64,7 @@ def evaluate(
     The LR pictures are made from the HR pictures, or given as a second folder.
     """
     settings = UpscaleSettings(
-        preset=preset, steps=steps, groups=groups, fidelity=fidelity, texture=False if no_texture else None, seed=seed, tile=tile, batch_size=batch_size
+        preset=preset, steps=steps, groups=groups, fidelity=fidelity, texture=asked_for(None, no_texture), seed=seed, tile=tile, batch_size=batch_size
     )  # fmt: skip
     wishes = Wishes.of(methods, variant, compare, settings)
     _check_lr(lr, degradation, degradation_seed, save_lr)

@@ -222,9 +222,9 @@ def provenance(upscaler: Upscaler, settings: UpscaleSettings, outcome: Outcome) 
             f"{len(groups)} groups",
             f"{groups[-1].steps} steps",
         ]
-        words += (
-            [f"seed {settings.seed}"] if upscaler.prompted(settings) else ["no texture prompt", f"seed {settings.seed}"]
-        )
+        if not upscaler.prompted(settings):
+            words.append("no texture prompt")
+        words.append(f"seed {settings.seed}")
     return ", ".join(words)
 
 
