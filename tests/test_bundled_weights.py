@@ -90,6 +90,17 @@ def test_a_flat_picture_stays_flat(tiny: Upscaler) -> None:
     assert (tiny.upscale(flat).pixels == [90, 140, 200]).all()
 
 
+@pytest.mark.parametrize("light", [0.0, 0.3])
+def test_the_mean_colour_of_every_block_stays_within_a_level(tiny: Upscaler, photo: Pixels, light: float) -> None:
+    """In glaring light, too, where white cuts off the upper half of fine texture."""
+    glaring = (photo * (1 - light) + 255 * 2.5 * light).clip(0, 255).astype(np.uint8)
+    result = tiny.upscale(glaring)
+    refined, coarse = (
+        pixels.astype(float).reshape(16, 32, 20, 32, 3).mean((1, 3)) for pixels in (result.pixels, result.coarse)
+    )
+    assert np.abs(refined - coarse).max() < 1
+
+
 def test_a_black_and_white_drawing_stays_free_of_colour(tiny: Upscaler) -> None:
     drawing = np.full((48, 48, 3), 255, np.uint8)
     drawing[8:40, 20:24] = drawing[30:34, 8:40] = 0

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from patchscaler_cli.pipeline.colour import LOW_PASS_SIGMA, PLAIN_REACH, RADIUS, REACH, enlarged_low_pass, keep_plain
+from patchscaler_cli.pipeline.colour import PLAIN_REACH, REACH, enlarged_low_pass, keep_plain, radius
 from patchscaler_cli.tiling.rows import Rows, RowWindow
 
 
@@ -21,24 +21,31 @@ def difference(height: int, width: int, top: int = 0, bottom: int | None = None)
     return window
 
 
-@given(st.integers(1, 60), st.integers(1, 70), st.data())
+SIGMAS = st.sampled_from((0.8, 2.0))
+
+
+@given(st.integers(1, 60), st.integers(1, 70), SIGMAS, st.data())
 @settings(max_examples=60)
-def test_some_rows_are_the_bits_of_the_whole_pictures(height: int, width: int, data: st.DataObject) -> None:
+def test_some_rows_are_the_bits_of_the_whole_pictures(
+    height: int, width: int, sigma: float, data: st.DataObject
+) -> None:
     top = data.draw(st.integers(0, height - 1))
     bottom = data.draw(st.integers(top + 1, height))
     held = difference(height, width, max(top - REACH, 0), min(bottom + REACH, height))
-    whole = enlarged_low_pass(difference(height, width), 0, height, height, 4)
-    assert np.array_equal(enlarged_low_pass(held, top, bottom, height, 4), whole[:, top * 4 : bottom * 4])
+    whole = enlarged_low_pass(difference(height, width), sigma, 0, height, height, 4)
+    assert np.array_equal(enlarged_low_pass(held, sigma, top, bottom, height, 4), whole[:, top * 4 : bottom * 4])
 
 
-def test_it_is_a_gaussian_enlarged_bilinearly_with_the_borders_repeated() -> None:
+@given(SIGMAS)
+def test_it_is_a_gaussian_enlarged_bilinearly_with_the_borders_repeated(sigma: float) -> None:
     window = difference(23, 31)
-    taps = torch.exp(-(torch.arange(-RADIUS, RADIUS + 1.0) ** 2) / (2 * LOW_PASS_SIGMA**2))
+    reach = radius(sigma)
+    taps = torch.exp(-(torch.arange(-reach, reach + 1.0) ** 2) / (2 * sigma**2))
     taps /= taps.sum()
-    rows = F.pad(torch.from_numpy(window.view(0, 23))[:, None], (RADIUS,) * 4, mode="replicate")
+    rows = F.pad(torch.from_numpy(window.view(0, 23))[:, None], (reach,) * 4, mode="replicate")
     smooth = F.conv2d(rows, (taps[:, None] * taps)[None, None]).transpose(0, 1)
     wanted: Rows = F.interpolate(smooth, scale_factor=4, mode="bilinear", align_corners=False)[0].numpy()
-    assert np.allclose(enlarged_low_pass(window, 0, 23, 23, 4), wanted, atol=1e-5)
+    assert np.allclose(enlarged_low_pass(window, sigma, 0, 23, 23, 4), wanted, atol=1e-5)
 
 
 def test_what_is_of_one_colour_stays_so_and_all_else_is_as_it_was() -> None:

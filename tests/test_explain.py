@@ -13,7 +13,7 @@ from PIL import Image
 from patchscaler_cli.evaluation.report.explained import choose_patches, patch_at
 from patchscaler_cli.models.memory_file import PICTURE_SIDE, StoredMemory, save_memory
 from patchscaler_cli.models.weights_file import save_weights
-from patchscaler_cli.pipeline.colour import enlarged_low_pass, reduced
+from patchscaler_cli.pipeline.colour import REFINEMENT_SIGMA, enlarged_low_pass, reduced
 from patchscaler_cli.pipeline.pixels import to_network
 from patchscaler_cli.pipeline.settings import UpscaleSettings
 from patchscaler_cli.pipeline.trace import trace_patches
@@ -21,7 +21,7 @@ from patchscaler_cli.sampling.groups import Group
 from patchscaler_cli.tiling.rows import RowWindow
 from tests.evaluation_samples import textured
 from tests.fake_upscaler import RunCli
-from tests.small_model import CALIBRATION, small_model, small_upscaler
+from tests.small_model import CALIBRATION, gentle_upscaler, small_model, small_upscaler
 
 PICTURE = textured(40, 60)
 
@@ -41,10 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_traced_patch_ends_where_the_upscale_ends() -> None:
     """The picture is one patch, so nothing is blended: what the trace ends with, without colour drift, is the result."""
     group = {"groups": [{"sigma": 0.2, "steps": 3}], "thresholds": [], "fidelity": 0.0}
-    upscaler, picture = small_upscaler(calibration=group), textured(16, 16) // 4 + 96
-    for wild in (upscaler.network.coarse.tail, upscaler.network.patch_dit.out):
-        for weights in wild.parameters():
-            weights.mul_(0.1)  # so that no pixel is clipped
+    upscaler, picture = gentle_upscaler(calibration=group), textured(16, 16) // 4 + 96
     result = upscaler.upscale(picture)
     trace = trace_patches(upscaler, picture, UpscaleSettings(), result.patch_groups, [(0, 0)])[0]
     assert len(trace.steps) == 3
@@ -52,7 +49,7 @@ def test_a_traced_patch_ends_where_the_upscale_ends() -> None:
     residual = to_network(trace.steps[-1]) - to_network(trace.coarse)
     window = RowWindow(3, 16)
     window.append(reduced(residual, 4))
-    held = residual - enlarged_low_pass(window, 0, 16, 16, 4)
+    held = residual - enlarged_low_pass(window, REFINEMENT_SIGMA, 0, 16, 16, 4)
     expected = trace.coarse.astype(int) + (held * 127.5).transpose(1, 2, 0)
     inner = (slice(4, -4), slice(4, -4))  # at the border the refinement fades in
     assert all(one.min() > 0 and one.max() < 255 for one in (trace.coarse, trace.steps[-1], result.pixels))

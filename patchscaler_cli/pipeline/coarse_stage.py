@@ -11,7 +11,7 @@ import torch
 
 from patchscaler_cli.models.coarse import CoarseConfig, CoarseModel, Ends
 from patchscaler_cli.models.placement import send
-from patchscaler_cli.pipeline.colour import PLAIN_REACH, REACH, enlarged_low_pass, keep_plain, reduced
+from patchscaler_cli.pipeline.colour import COARSE_SIGMA, PLAIN_REACH, REACH, enlarged_low_pass, keep_plain, reduced
 from patchscaler_cli.pipeline.host_memory import return_freed_memory
 from patchscaler_cli.pipeline.limits import Limits, is_out_of_memory, release
 from patchscaler_cli.pipeline.pixels import AnyArray, to_network
@@ -105,7 +105,7 @@ class CoarseStage:
         while self._difference.stop < min(bottom + REACH, self.extent[0]):
             self._restore_row_of_tiles()
         if bottom > self.finished:
-            drift = enlarged_low_pass(self._difference, self.finished, bottom, self.extent[0], self.scale)
+            drift = enlarged_low_pass(self._difference, COARSE_SIGMA, self.finished, bottom, self.extent[0], self.scale)
             rows = self.rows.view(self.finished * self.scale, bottom * self.scale)
             rows += drift
             left, right = -PLAIN_REACH, self.extent[1] + PLAIN_REACH

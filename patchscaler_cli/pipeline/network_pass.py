@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from patchscaler_cli.pipeline.bands import WRAP_MARGIN, Band
-from patchscaler_cli.pipeline.colour import REACH, enlarged_low_pass, reduced
+from patchscaler_cli.pipeline.colour import REACH, REFINEMENT_SIGMA, enlarged_low_pass, reduced, shown_change
 from patchscaler_cli.pipeline.stage_clock import StageClock
 from patchscaler_cli.tiling.blending import border_fade
 from patchscaler_cli.tiling.grid import PatchGrid
@@ -54,7 +54,7 @@ class NetworkPass:
         self._confidence = np.empty(grid.extent, np.float32)
         self._coarse = RowWindow(3, grid.extent[1] * scale)
         self._residual = RowWindow(3, grid.extent[1] * scale)  # x_0 - y_0; zero where patches keep the coarse image
-        self._drift = RowWindow(3, grid.extent[1])  # reduced residual: what colour hold takes off
+        self._drift = RowWindow(3, grid.extent[1])  # how its blocks change the colour, which is given back
         self._given = 0  # LR rows that went out
 
     @property
@@ -95,8 +95,10 @@ class NetworkPass:
         with self._clock.stage("blend"):
             self._residual.view(top * scale, self._residual.stop)[:] += band.residual[:, :known]
             self._residual.append(band.residual[:, known:])
-            rows = self._residual.view(self._drift.stop * scale, complete * scale)
-            self._drift.append(-reduced(rows, scale))
+            first, last = self._drift.stop * scale, complete * scale
+            rows = self._residual.view(first, last)
+            rows *= (1 - self._fidelity) * refinement_fade(self.grid, scale, first, last)
+            self._drift.append(-reduced(shown_change(self._coarse.view(first, last), rows), scale))
 
     def _finish(self, bottom: int, refined: bool) -> Strip:
         """The rows down to LR row `bottom`, without what reaches over the picture's border; then forget them."""
@@ -105,9 +107,8 @@ class NetworkPass:
         result = coarse
         if refined:
             with self._clock.stage("blend"):
-                result = enlarged_low_pass(self._drift, top, bottom, height, scale)
+                result = enlarged_low_pass(self._drift, REFINEMENT_SIGMA, top, bottom, height, scale)
                 result += self._residual.view(top * scale, bottom * scale)
-                result *= (1 - self._fidelity) * refinement_fade(self.grid, scale, top * scale, bottom * scale)
                 result += coarse
                 self._residual.drop(bottom * scale)
                 self._drift.drop(max(bottom - REACH, 0))
