@@ -21,7 +21,8 @@ class PatchDiTConfig:
     """Sizes of Patch-DiT.
 
     Attributes:
-        patch: side of a patch in HR pixels; a token covers 8x8 of them.
+        patch: side of a patch in HR pixels.
+        token: side of what a token covers, in HR pixels: a multiple of 4 that divides `patch`.
         width: width of the transformer.
         blocks: transformer blocks.
         heads: attention heads; must divide `width`.
@@ -34,6 +35,7 @@ class PatchDiTConfig:
     """
 
     patch: int = 64
+    token: int = 8
     width: int = 192
     blocks: int = 6
     heads: int = 3
@@ -50,7 +52,12 @@ class PatchDiTConfig:
 
     @property
     def tokens(self) -> int:
-        return (self.patch // 8) ** 2
+        return (self.patch // self.token) ** 2
+
+    @property
+    def pooled(self) -> int:
+        """Pixels of the inner convolutional end, at quarter resolution, that a token covers along each side."""
+        return self.token // 4
 
 
 class NoiseEmbedding(nn.Module):
@@ -157,8 +164,8 @@ class DiTBlock(nn.Module):
 class PatchDiT(nn.Module):
     """The denoiser D(r_sigma; sigma, y, prompt) of one patch's residual, given its condition y.
 
-    Convolutional ends at half and quarter resolution, with skip connections, around transformer blocks on 8x8-pixel
-    tokens. Patches of one batch never see each other and each has its own noise level.
+    Convolutional ends at half and quarter resolution, with skip connections, around transformer blocks on tokens (of
+    8x8 pixels). Patches of one batch never see each other and each has its own noise level.
     """
 
     def __init__(self, config: PatchDiTConfig) -> None:
@@ -171,7 +178,7 @@ class PatchDiT(nn.Module):
         self.outer_down = nn.ModuleList(ConvBlock(outer, width) for _ in range(2))
         self.to_inner = nn.Conv2d(outer, inner, 2, stride=2)
         self.inner_down = nn.ModuleList(ConvBlock(inner, width) for _ in range(2))
-        self.to_tokens = nn.Conv2d(inner, width, 2, stride=2)
+        self.to_tokens = nn.Conv2d(inner, width, config.pooled, stride=config.pooled)
         self.position = nn.Parameter(torch.randn(1, config.tokens, width) * 0.02)
         self.no_prompt = nn.Parameter(torch.zeros(1, 1, config.prompt_width))
         self.norm_prompt = nn.LayerNorm(config.prompt_width)
@@ -179,7 +186,7 @@ class PatchDiT(nn.Module):
         self.prompt_modulation = nn.Linear(width, width)
         self.blocks = nn.ModuleList(DiTBlock(width, config.prompt_width, config.heads) for _ in range(config.blocks))
         self.norm_tokens = nn.LayerNorm(width)
-        self.from_tokens = nn.Conv2d(width, 4 * inner, 1)
+        self.from_tokens = nn.Conv2d(width, config.pooled**2 * inner, 1)
         self.merge_inner = nn.Conv2d(2 * inner, inner, 1)
         self.inner_up = nn.ModuleList(ConvBlock(inner, width) for _ in range(2))
         self.from_inner = nn.Conv2d(inner, 4 * outer, 1)
@@ -255,7 +262,7 @@ class PatchDiT(nn.Module):
         for block in self.blocks:
             tokens = block(tokens, prompt, modulation)
         grid = self.norm_tokens(tokens).view(b, rows, columns, d).permute(0, 3, 1, 2)  # (B, D, 8, 8)
-        up = F.pixel_shuffle(self.from_tokens(grid), 2)  # (B, inner, 16, 16)
+        up = F.pixel_shuffle(self.from_tokens(grid), self.config.pooled)  # (B, inner, 16, 16)
         inner = self.merge_inner(torch.cat((up, inner), 1))
         for block in self.inner_up:
             inner = block(inner, noise)
