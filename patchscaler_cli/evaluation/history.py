@@ -37,7 +37,9 @@ def history_curves(table: Path) -> list[Curve]:
 def main(
     table: Annotated[Path, typer.Argument(help="CSV file with the columns run, hours, clean and real.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="File to draw (.svg or .png).")],
-    peer: Annotated[list[str] | None, typer.Option(help="Another program's level, NAME:LPIPS; may be given again.")] = None,
+    peer: Annotated[
+        list[str] | None, typer.Option(help="Another program's level, NAME:LPIPS; may be given again.")
+    ] = None,
 ) -> None:
     """Draw it."""
     check_plot(output)

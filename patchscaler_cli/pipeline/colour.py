@@ -14,6 +14,7 @@ import math
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from patchscaler_cli.tiling.rows import Rows, RowWindow
 
@@ -107,13 +108,19 @@ def keep_plain(image: Rows, around: Rows, scale: int) -> None:
         around: the same rows of the continued LR picture, with PLAIN_REACH pixels more on every side.
         scale: HR pixels to an LR pixel.
     """
-    window = 2 * PLAIN_REACH + 1
     pixels = torch.from_numpy(around)
-    highest, lowest = F.max_pool2d(pixels, window, 1), -F.max_pool2d(-pixels, window, 1)
+    highest, lowest = _highest_around(pixels), -_highest_around(-pixels)
     plain = (highest == lowest).all(0).numpy()
     if plain.any():
         colour, where = (np.repeat(np.repeat(one, scale, -2), scale, -1) for one in (highest.numpy(), plain))
         np.copyto(image, colour, where=where)
+
+
+def _highest_around(pixels: Tensor) -> Tensor:
+    """The highest value within PLAIN_REACH of every pixel of [C, h, w] that has so many on every side; by rows, then by
+    columns, which is a third of the work of both at once."""
+    window = 2 * PLAIN_REACH + 1
+    return F.max_pool2d(F.max_pool2d(pixels, (1, window), 1), (window, 1), 1)
 
 
 def shown_change(coarse: Rows, refinement: Rows) -> Rows:
