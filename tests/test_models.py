@@ -181,10 +181,8 @@ def test_joined_layers_are_left_apart_where_the_library_computes_them_wrongly(mo
     monkeypatch.setattr(torch.ops, "mkldnn", wrong)
     fused._computed_rightly.cache_clear()
     with torch.inference_mode():
-        summed, activated = fused.linear_sum(layer, x, x[:, :4]), fused.linear_gelu(layer, x)
-        expected = torch.nn.functional.gelu(layer(x), approximate="tanh")
-        assert torch.allclose(summed, x[:, :4] + layer(x))
-        assert torch.allclose(activated, expected)
+        assert torch.allclose(fused.linear_sum(layer, x, x[:, :4]), x[:, :4] + layer(x))
+        assert torch.allclose(fused.linear(layer, x), layer(x))
     fused._computed_rightly.cache_clear()
 
 

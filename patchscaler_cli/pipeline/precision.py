@@ -62,7 +62,7 @@ def _small_network(device: torch.device, dtype: torch.dtype) -> Tensor:
     x = F.conv2d(x.contiguous(memory_format=torch.channels_last), kernel * 0.1, padding=1)  # (2, 8, 8, 8)
     tokens = F.layer_norm(x.flatten(2).transpose(1, 2), (8,))  # (2, 64, 8)
     tokens = F.scaled_dot_product_attention(tokens[:, None], tokens[:, None], tokens[:, None])[:, 0]
-    tokens = F.gelu(tokens @ (matrix * 0.3), approximate="tanh")
+    tokens = F.gelu(tokens @ (matrix * 0.3))
     enlarged = F.interpolate(tokens.transpose(1, 2).reshape(2, 8, 8, 8).float(), scale_factor=2, mode="bicubic")
     return F.pixel_shuffle(enlarged.to(dtype) + added[:, :, :16, :16], 2)
 
