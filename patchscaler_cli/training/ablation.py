@@ -27,7 +27,7 @@ from patchscaler_cli.models.placement import place
 from patchscaler_cli.pipeline.settings import UpscaleSettings
 from patchscaler_cli.pipeline.upscaler import Upscaler
 from patchscaler_cli.training.areas import PATCHES, area_side, blend, cut, patches_of
-from patchscaler_cli.training.diffusion import draw_sigmas
+from patchscaler_cli.training.diffusion import edm_loss
 from patchscaler_cli.training.folder import RunFolder
 from patchscaler_cli.training.looks import Look
 from patchscaler_cli.training.optimizers import muon
@@ -60,17 +60,10 @@ SIGMA = 0.1
 
 def train_edm(pairs: Pairs, network: PatchDiT, run: Path, steps: int) -> None:
     """Train by the EDM loss, as `train_diffusion` does with a prompt."""
-    data, count = network.config.sigma_data, PIXELS // network.config.patch**2
+    count = PIXELS // network.config.patch**2
     trainee = Trainee(network, muon(network, LEARNING_RATE, (0.9, 0.99)), ema_decay=0.99)
     for progress in Run(run, {"denoiser": trainee}, Budget(steps=steps)).steps():
-        batch = pairs.draw(count, network.config.patch)
-        clean = batch.hr - batch.coarse
-        sigma = draw_sigmas(count, clean.device)
-        noisy = clean + sigma.view(-1, 1, 1, 1) * torch.randn_like(clean)
-        with autocast(clean.device):
-            denoised = network(noisy, sigma, batch.condition(network.config), None)
-        weight = (sigma**2 + data**2) / (sigma * data) ** 2
-        trainee.step((weight.view(-1, 1, 1, 1) * (denoised - clean).square()).mean(), progress)
+        trainee.step(edm_loss(network, network.config, pairs.draw(count, network.config.patch), None), progress)
     network.load_state_dict(trainee.average.state_dict())
 
 

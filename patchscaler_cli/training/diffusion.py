@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from patchscaler_cli.models.patch_dit import PatchDiT
+from patchscaler_cli.models.patch_dit import PatchDiT, PatchDiTConfig
 from patchscaler_cli.models.placement import place
 from patchscaler_cli.models.texture import TextureClassifier, TextureEncoder
 from patchscaler_cli.training.optimizers import adamw
@@ -60,6 +60,19 @@ def draw_sigmas(count: int, device: torch.device) -> Tensor:
     return (torch.rand(count, device=device) * (high - low) + low).exp()
 
 
+def edm_loss(denoiser: nn.Module, config: PatchDiTConfig, batch: PatchBatch, prompt: Tensor | None) -> Tensor:
+    """How far a denoiser is from the residuals of a batch, each under noise of a level drawn for it: a scalar, weighted by the
+    level (lambda of Karras et al. 2022, table 1)."""
+    clean, data = batch.hr - batch.coarse, config.sigma_data
+    sigma = draw_sigmas(len(clean), clean.device)
+    noisy = clean + sigma.view(-1, 1, 1, 1) * torch.randn_like(clean)
+    with autocast(clean.device):
+        denoised = denoiser(noisy, sigma, batch.condition(config), prompt)
+    weight = (sigma**2 + data**2) / (sigma * data) ** 2
+    loss: Tensor = (weight.view(-1, 1, 1, 1) * (denoised - clean).square()).mean()
+    return loss
+
+
 def train_diffusion(
     pairs: Pairs,
     textures: ReferenceTextures,
@@ -90,14 +103,9 @@ def train_diffusion(
     for progress in run.steps():
         with run.fetching(device):
             batch = pairs.draw(batch_size, config.patch)
-        clean = batch.hr - batch.coarse
-        sigma = draw_sigmas(batch_size, device)
-        noisy = clean + sigma.view(-1, 1, 1, 1) * torch.randn_like(clean)
         with autocast(device):
             prompt = retrieve_prompt(denoiser, classifier, textures, batch, top_k)
-            denoised = denoiser(noisy, sigma, batch.condition(config), prompt)
-        weight = (sigma**2 + config.sigma_data**2) / (sigma * config.sigma_data) ** 2  # lambda(sigma)
-        loss = (weight.view(-1, 1, 1, 1) * (denoised - clean).square()).mean()
+        loss = edm_loss(denoiser, config, batch, prompt)
         trainee.step(loss, progress)
         run.record(batch_size, loss=loss.detach())
     average = trainee.average
