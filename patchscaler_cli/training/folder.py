@@ -97,7 +97,7 @@ class RunFolder:
 
     def note_command(self, words: list[str]) -> None:
         """Keep a command line that trains here, for the weights' metadata; one that resumes a phase is kept once."""
-        command = shlex.join([Path(words[0]).name, *words[1:]])
+        command = shlex.join(["patchscaler", *words[1:]])  # however it was called
         if command not in self.commands():
             self.path.mkdir(parents=True, exist_ok=True)
             with (self.path / "commands.txt").open("a") as file:
