@@ -14,11 +14,13 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
+from torch.optim import AdamW, Muon
 
 from patchscaler_cli.errors import PatchScalerError
 from patchscaler_cli.models.patch_dit import PatchDiT
 from patchscaler_cli.models.texture import TextureEncoder
 from patchscaler_cli.pipeline.upscaler import Upscaler
+from patchscaler_cli.training import optimizers
 from patchscaler_cli.training.diffusion import PromptedDenoiser
 from patchscaler_cli.training.export import details
 from patchscaler_cli.training.few_step import FewStepWeights
@@ -182,6 +184,7 @@ def test_one_command_trains_a_weights_file_and_goes_on_where_it_stopped(
     folder.set_config(SMALL)
     words: list[Any] = [
         "train", "all", "--data", data, "--run", folder.path, "--minutes", 0.001, "--threads", 1, "--psnr-margin", -20,
+        "--drawn", 1,
         "--lpips-squeeze", networks / "squeeze.safetensors", "--lpips", networks / "alex.safetensors",
         "--hr", validation / "hr", "--lr", validation / "lr", "--output", weights,
     ]  # fmt: skip
@@ -190,6 +193,8 @@ def test_one_command_trains_a_weights_file_and_goes_on_where_it_stopped(
     facts = Upscaler.from_pretrained(weights=weights, device="cpu", dtype="fp32").details
     assert set(facts["training"]) == {"coarse", "texture", "diffusion", "few-step"}
     assert len(facts["commands"]) == 1
+    made = torch.load(folder.path / "pairs.pt", weights_only=True, mmap=True)
+    assert made["coarse"].shape[1] == len(list(data.iterdir())) + 1  # the drawn picture
     checkpoint, pairs = folder.coarse.stat().st_mtime_ns, (folder.path / "pairs.pt").stat().st_mtime_ns
     again = run_cli(*words)
     assert again.exit_code == 0, again.output
@@ -395,13 +400,15 @@ def test_views_show_the_same_of_all_patches_within_their_range() -> None:
     assert 28 <= min(sides) < 56 < max(sides) <= 68
 
 
-def test_every_weight_has_one_optimiser_and_those_that_listen_are_eager() -> None:
+@pytest.mark.parametrize("bf16", [True, False])
+def test_every_weight_has_one_optimiser_and_those_that_listen_are_eager(
+    monkeypatch: pytest.MonkeyPatch, bf16: bool
+) -> None:
+    monkeypatch.setattr(optimizers, "gains_from_bf16", lambda device: bf16)
     denoiser = PromptedDenoiser(PatchDiT(SMALL.patch_dit), TextureEncoder(SMALL.texture))
-    groups = [
-        one
-        for optimizer in muon(denoiser, 1e-4, (0.5, 0.99), denoiser.listening(), 3.0)
-        for one in optimizer.param_groups
-    ]
+    found = muon(denoiser, 1e-4, (0.5, 0.99), denoiser.listening(), 3.0)
+    assert [type(one) for one in found] == ([Muon, AdamW] if bf16 else [AdamW])
+    groups = [one for optimizer in found for one in optimizer.param_groups]
     taken = [id(one) for group in groups for one in group["params"]]
     assert sorted(taken) == sorted(id(one) for one in denoiser.parameters())
     eager = [id(one) for group in groups if "eagerness" in group for one in group["params"]]

@@ -38,6 +38,12 @@ Variants = Annotated[
     int, typer.Option(help="Degradations of every photo in the cached pairs (1 GiB each for 1,362 crops).")
 ]
 Preset = Annotated[str | None, typer.Option(help="Size of the model: tiny or base.")]
+Drawn = Annotated[
+    int,
+    typer.Option(
+        min=0, help="Drawn pictures (text, line art, patterns) beside the photos, each as likely as a photograph."
+    ),
+]
 SqueezeFile = Annotated[Path, typer.Option(help="Safetensors file with LPIPS's SqueezeNet and heads.")]
 
 
@@ -51,6 +57,7 @@ def _settings(
     seed: int,
     batch_size: int | None,
     init: Path | None,
+    drawn: int,
 ) -> PhaseSettings:
     import torch
 
@@ -66,41 +73,41 @@ def _settings(
     if untrained:
         say_warning(f"{init} is of another version: {', '.join(untrained)} begin untrained.")
     folder.note_command(sys.argv)
-    return PhaseSettings(data, folder, Budget(steps, minutes), torch.device(device), seed, threads, batch_size)
+    return PhaseSettings(data, folder, Budget(steps, minutes), torch.device(device), seed, threads, batch_size, drawn)
 
 
 @app.command()
 def coarse(
     data: Data, run: RunPath, steps: Steps = None, minutes: Minutes = None, device: Device = "cpu", threads: Threads = 2,
     seed: Seed = 0, batch_size: BatchSize = None, init: Init = None,
-    preset: Preset = None,
+    preset: Preset = None, drawn: Drawn = 0,
 ) -> None:  # fmt: skip
     """Phase 1: the coarse model and its confidence map."""
     from patchscaler_cli.training.phases import run_coarse
 
-    run_coarse(_settings(data, run, steps, minutes, device, threads, seed, batch_size, init), preset)
+    run_coarse(_settings(data, run, steps, minutes, device, threads, seed, batch_size, init, drawn), preset)
 
 
 @app.command()
 def texture(
     data: Data, run: RunPath, steps: Steps = None, minutes: Minutes = None, device: Device = "cpu", threads: Threads = 2,
-    seed: Seed = 0, batch_size: BatchSize = None, init: Init = None, variants: Variants = 2,
+    seed: Seed = 0, batch_size: BatchSize = None, init: Init = None, variants: Variants = 2, drawn: Drawn = 0,
 ) -> None:  # fmt: skip
     """Phase 2: the texture classifier and the reference textures (makes the cached pairs first)."""
     from patchscaler_cli.training.phases import run_texture
 
-    run_texture(_settings(data, run, steps, minutes, device, threads, seed, batch_size, init), variants)
+    run_texture(_settings(data, run, steps, minutes, device, threads, seed, batch_size, init, drawn), variants)
 
 
 @app.command()
 def diffusion(
     data: Data, run: RunPath, steps: Steps = None, minutes: Minutes = None, device: Device = "cpu", threads: Threads = 2,
-    seed: Seed = 0, batch_size: BatchSize = None, init: Init = None, variants: Variants = 2,
+    seed: Seed = 0, batch_size: BatchSize = None, init: Init = None, variants: Variants = 2, drawn: Drawn = 0,
 ) -> None:  # fmt: skip
     """Phase 3: Patch-DiT and the texture encoder by the EDM loss."""
     from patchscaler_cli.training.phases import run_diffusion
 
-    run_diffusion(_settings(data, run, steps, minutes, device, threads, seed, batch_size, init), variants)
+    run_diffusion(_settings(data, run, steps, minutes, device, threads, seed, batch_size, init, drawn), variants)
 
 
 @app.command(name="few-step")
@@ -108,7 +115,7 @@ def few_step(
     data: Data, run: RunPath,
     lpips_squeeze: SqueezeFile,
     steps: Steps = None, minutes: Minutes = None, device: Device = "cpu", threads: Threads = 2,
-    seed: Seed = 0, batch_size: BatchSize = None, init: Init = None, variants: Variants = 2,
+    seed: Seed = 0, batch_size: BatchSize = None, init: Init = None, variants: Variants = 2, drawn: Drawn = 0,
     pixel: Annotated[float, typer.Option(help="Weight of the pixel loss.")] = 0.8,
     perceptual: Annotated[float, typer.Option(help="Weight of the perceptual loss.")] = 1.0,
     efficientnet: Annotated[float, typer.Option(help="Weight of EfficientNet's perceptual losses; needs extra train.")] = 1.0,
@@ -120,7 +127,7 @@ def few_step(
     from patchscaler_cli.training.few_step import FewStepWeights
     from patchscaler_cli.training.phases import run_few_step
 
-    settings = _settings(data, run, steps, minutes, device, threads, seed, batch_size, init)
+    settings = _settings(data, run, steps, minutes, device, threads, seed, batch_size, init, drawn)
     weights = FewStepWeights(pixel, perceptual, efficientnet, adversarial, feature_adversarial, lattice)
     run_few_step(settings, variants, weights, lpips_squeeze)
 
@@ -215,7 +222,7 @@ def all_phases(
     data: Data, run: RunPath, lpips_squeeze: SqueezeFile, hr: HrFolder, lr: LrFolders, lpips: LpipsFile,
     minutes: Annotated[float, typer.Option(help="Minutes of training in all; the phases share them. Calibrating comes on top.")],
     device: Device = "cpu", threads: Threads = 2, seed: Seed = 0, init: Init = None, preset: Preset = None,
-    variants: Variants = 1, psnr_margin: Margin = 0.15, output: Output = None, sources: Sources = None,
+    variants: Variants = 1, drawn: Drawn = 0, psnr_margin: Margin = 0.15, output: Output = None, sources: Sources = None,
 ) -> None:  # fmt: skip
     """All phases one after the other, up to the weights file. Started again, it goes on where it stopped."""
     import torch
@@ -233,10 +240,11 @@ def all_phases(
 
     spans = minutes_of_phases(minutes, from_weights=init is not None)
     how: dict[str, Any] = {"device": device, "threads": threads, "seed": seed}
-    coarse(data, run, minutes=spans["coarse"], init=init, preset=preset, **how)
+    trains = {**how, "drawn": drawn}
+    coarse(data, run, minutes=spans["coarse"], init=init, preset=preset, **trains)
     if init is None:
-        texture(data, run, minutes=spans["texture"], variants=variants, **how)
-        diffusion(data, run, minutes=spans["diffusion"], variants=variants, **how)
-    few_step(data, run, lpips_squeeze, minutes=spans["few-step"], variants=variants, **how)
+        texture(data, run, minutes=spans["texture"], variants=variants, **trains)
+        diffusion(data, run, minutes=spans["diffusion"], variants=variants, **trains)
+    few_step(data, run, lpips_squeeze, minutes=spans["few-step"], variants=variants, **trains)
     calibrate(run, hr, lr, lpips, device=device, threads=threads, psnr_margin=psnr_margin)
     export(run, hr, lr, lpips, output=output, sources=sources, **how)

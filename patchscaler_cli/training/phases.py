@@ -14,11 +14,14 @@ from patchscaler_cli.training.diffusion import train_diffusion
 from patchscaler_cli.training.efficientnet import VARIANTS, EfficientNetLite
 from patchscaler_cli.training.few_step import FewStepWeights, train_few_step
 from patchscaler_cli.training.folder import RunFolder
+from patchscaler_cli.training.graphics import drawn_pictures
 from patchscaler_cli.training.pairs import residual_deviation
 from patchscaler_cli.training.perceptual import LpipsSqueeze, PerceptualNetwork
-from patchscaler_cli.training.photos import load_photos
+from patchscaler_cli.training.photos import Photos, load_photos
 from patchscaler_cli.training.run import Budget
 from patchscaler_cli.training.texture import train_texture
+
+DRAWN_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class PhaseSettings:
         seed: of everything drawn at random.
         threads: of the CPU.
         batch_size: samples a step; None for the phase's own.
+        drawn: how many drawn pictures join the photos. They are the same whatever the seed: the pairs of a run's folder are
+            made of them.
     """
 
     data: Path
@@ -42,6 +47,7 @@ class PhaseSettings:
     seed: int = 0
     threads: int = 2
     batch_size: int | None = None
+    drawn: int = 0
 
     def begin(self) -> None:
         """Seed the generators and set the threads. A resumed phase draws on from another point: seed and step."""
@@ -52,12 +58,17 @@ class PhaseSettings:
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.benchmark = True
 
+    def photos(self) -> Photos:
+        """What there is to train on, on the device."""
+        photos = load_photos(self.data, self.threads).to(self.device)
+        return photos.joined(drawn_pictures(self.drawn, DRAWN_SEED)) if self.drawn else photos
+
 
 def run_coarse(settings: PhaseSettings, preset: str | None) -> None:
     """Phase 1: coarse model and confidence."""
     settings.begin()
     config = settings.folder.config(preset)
-    photos = load_photos(settings.data, settings.threads).to(settings.device)
+    photos = settings.photos()
     train_coarse(photos, settings.folder.coarse, config.coarse, settings.budget, batch_size=settings.batch_size or 16)
 
 
@@ -65,7 +76,7 @@ def run_texture(settings: PhaseSettings, variants: int) -> None:
     """Phase 2: the pairs, the texture classifier, the choice of textures, and the residual's deviation."""
     settings.begin()
     folder, config = settings.folder, settings.folder.config()
-    pairs = folder.pairs(load_photos(settings.data, settings.threads).to(settings.device), variants)
+    pairs = folder.pairs(settings.photos(), variants)
     train_texture(pairs, folder.texture, config.texture, settings.budget, batch_size=settings.batch_size or 128)
     folder.textures(pairs)
     patch_dit = dataclasses.replace(config.patch_dit, sigma_data=round(residual_deviation(pairs), 4))
@@ -76,7 +87,7 @@ def run_diffusion(settings: PhaseSettings, variants: int) -> None:
     """Phase 3: Patch-DiT and texture encoder by the EDM loss."""
     settings.begin()
     folder = settings.folder
-    pairs = folder.pairs(load_photos(settings.data, settings.threads).to(settings.device), variants)
+    pairs = folder.pairs(settings.photos(), variants)
     classifier = folder.load_classifier().to(settings.device)
     train_diffusion(
         pairs, folder.textures(pairs), classifier, folder.load_denoiser(), folder.diffusion, settings.budget,
@@ -101,7 +112,7 @@ def run_few_step(settings: PhaseSettings, variants: int, weights: FewStepWeights
     settings.begin()
     folder = settings.folder
     networks = perceptual_networks(squeeze, weights, settings.device)
-    pairs = folder.pairs(load_photos(settings.data, settings.threads).to(settings.device), variants)
+    pairs = folder.pairs(settings.photos(), variants)
     classifier = folder.load_classifier().to(settings.device)
     train_few_step(
         pairs, folder.textures(pairs), classifier, folder.load_denoiser(folder.diffusion), networks, folder.few_step,

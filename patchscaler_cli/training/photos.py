@@ -35,6 +35,12 @@ class Photos:
     def to(self, device: torch.device) -> Photos:
         return Photos(self.images.to(device), self.sources.to(device))
 
+    def joined(self, pictures: np.ndarray) -> Photos:
+        """These and other pictures, uint8 RGB [M, 3, 512, 512], each of which counts as a photograph."""
+        images = torch.cat((self.images, torch.from_numpy(pictures).to(self.images.device)))
+        numbers = torch.arange(len(pictures), device=self.sources.device) + self.sources.max() + 1
+        return Photos(images, torch.cat((self.sources, numbers)))
+
     def draw(self, count: int) -> Tensor:
         """Numbers of `count` crops [B], int64, on the images' device: every photograph is as likely as any other, and so is
         each of its crops. Drawn crop by crop, the few large photographs would crowd out the many small ones."""
