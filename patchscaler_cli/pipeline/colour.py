@@ -123,12 +123,21 @@ def _highest_around(pixels: Tensor) -> Tensor:
     return F.max_pool2d(F.max_pool2d(pixels, (1, window), 1), (window, 1), 1)
 
 
-def shown_change(coarse: Rows, refinement: Rows) -> Rows:
-    """What a refinement changes of what is seen of the coarse image, both [C, n, w]: no picture is brighter than white, and
-    fine texture that white or black cuts off on one side would change the colour."""
+def colour_change(coarse: Rows, refinement: Rows, scale: int) -> Rows:
+    """How a refinement changes the colour of the coarse image's blocks of an LR pixel, as it is seen: no picture is brighter than
+    white, and fine texture that white or black cuts off on one side would change it.
+
+    Args:
+        coarse: rows of the coarse image [C, n * scale, w * scale].
+        refinement: what is added to them.
+        scale: HR pixels to an LR pixel.
+
+    Returns:
+        [C, n, w]
+    """
     refined: Rows = np.clip(coarse + refinement, -1, 1)
     refined -= np.clip(coarse, -1, 1)
-    return refined
+    return reduced(refined, scale)
 
 
 def reduced(rows: Rows, scale: int) -> Rows:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from patchscaler_cli.pipeline.bands import WRAP_MARGIN, Band
-from patchscaler_cli.pipeline.colour import REACH, REFINEMENT_SIGMA, enlarged_low_pass, reduced, shown_change
+from patchscaler_cli.pipeline.colour import REACH, REFINEMENT_SIGMA, colour_change, enlarged_low_pass
 from patchscaler_cli.pipeline.stage_clock import StageClock
 from patchscaler_cli.tiling.blending import border_fade
 from patchscaler_cli.tiling.grid import PatchGrid
@@ -98,7 +98,7 @@ class NetworkPass:
             first, last = self._drift.stop * scale, complete * scale
             rows = self._residual.view(first, last)
             rows *= (1 - self._fidelity) * refinement_fade(self.grid, scale, first, last)
-            self._drift.append(-reduced(shown_change(self._coarse.view(first, last), rows), scale))
+            self._drift.append(-colour_change(self._coarse.view(first, last), rows, scale))
 
     def _finish(self, bottom: int, refined: bool) -> Strip:
         """The rows down to LR row `bottom`, without what reaches over the picture's border; then forget them."""

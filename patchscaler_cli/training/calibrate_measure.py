@@ -19,7 +19,7 @@ from patchscaler_cli.evaluation.metrics import BORDER, Lpips, psnr_y
 from patchscaler_cli.models.patchscaler import PatchScalerModel
 from patchscaler_cli.pipeline.bands import patch_grid
 from patchscaler_cli.pipeline.coarse_stage import CoarseStage
-from patchscaler_cli.pipeline.colour import REFINEMENT_SIGMA, enlarged_low_pass, reduced, shown_change
+from patchscaler_cli.pipeline.colour import REFINEMENT_SIGMA, colour_change, enlarged_low_pass
 from patchscaler_cli.pipeline.diffusion_stage import DiffusionStage
 from patchscaler_cli.pipeline.network_pass import refinement_fade
 from patchscaler_cli.pipeline.pixels import from_network, to_network
@@ -119,7 +119,7 @@ class PatchMeasurer:
         rows, height = stage.refine(0, np.zeros((grid.rows, grid.columns), np.int64)), grid.extent[0]
         rows *= refinement_fade(grid, scale, 0, height * scale)
         drift = RowWindow(3, grid.extent[1])
-        drift.append(-reduced(shown_change(prepared.coarse.rows.view(0, height * scale), rows), scale))
+        drift.append(-colour_change(prepared.coarse.rows.view(0, height * scale), rows, scale))
         rows += enlarged_low_pass(drift, REFINEMENT_SIGMA, 0, height, height, scale)
         return self._inside(rows, one)
 
