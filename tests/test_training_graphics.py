@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from numpy.random import default_rng
 from PIL import Image
 
-from patchscaler_cli.training.graphics import KINDS, drawn_pictures
+from patchscaler_cli.training.graphics import KINDS, drawn_pictures, main
 from patchscaler_cli.training.photos import Photos
 
 
@@ -42,3 +44,9 @@ def test_a_drawn_picture_counts_as_a_photograph() -> None:
     assert both.sources.tolist() == [0, 0, 0, 1, 2, 3]
     torch.manual_seed(0)
     assert 0.45 < (both.images[both.draw(4000)] == 1).float().mean() < 0.55
+
+
+def test_drawn_pictures_are_written_to_measure_with(tmp_path: Path) -> None:
+    main(tmp_path / "drawn", count=2, seed=99)
+    written = [np.asarray(Image.open(file)) for file in sorted((tmp_path / "drawn").iterdir())]
+    assert np.array_equal(np.stack(written), drawn_pictures(2, seed=99).transpose(0, 2, 3, 1))

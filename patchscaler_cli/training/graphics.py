@@ -1,5 +1,7 @@
 """Drawn training pictures: text, line art, patterns and shapes, which photographs have too little of.
 
+`python -m patchscaler_cli.training.graphics FOLDER --seed 99` writes some that training has not seen, to measure with.
+
 A network that has only seen photographs puts beads on thin lines and dots into the squares of a checkerboard. These pictures
 are drawn, so they are nobody's, and every number draws others.
 """
@@ -9,9 +11,12 @@ from __future__ import annotations
 import string
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
+import typer
 from numpy.random import Generator
 from PIL import Image, ImageDraw, ImageFont
 
@@ -191,3 +196,18 @@ KINDS: tuple[Callable[[Image.Image, Colour, Generator], None], ...] = (
     _squares, _dots, _shapes, _shapes, _gradient,
 )  # fmt: skip
 """What a panel may hold; what stands here twice comes twice as often."""
+
+
+def main(
+    folder: Annotated[Path, typer.Argument(help="Where to write them, as 00.png and so on.")],
+    count: Annotated[int, typer.Option(min=1, help="How many.")] = 16,
+    seed: Annotated[int, typer.Option(min=0, help="Those of training have 0.")] = 99,
+) -> None:
+    """Draw pictures of 512x512 pixels."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, picture in enumerate(drawn_pictures(count, seed)):
+        Image.fromarray(picture.transpose(1, 2, 0)).save(folder / f"{number:02}.png")
+
+
+if __name__ == "__main__":
+    typer.run(main)
