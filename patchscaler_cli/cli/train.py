@@ -81,11 +81,14 @@ def coarse(
     data: Data, run: RunPath, steps: Steps = None, minutes: Minutes = None, device: Device = "cpu", threads: Threads = 2,
     seed: Seed = 0, batch_size: BatchSize = None, init: Init = None,
     preset: Preset = None, drawn: Drawn = 0,
+    learning_rate: Annotated[float, typer.Option(help="At its highest; a short run from good weights wants less.")] = 6e-4,
 ) -> None:  # fmt: skip
     """Phase 1: the coarse model and its confidence map."""
     from patchscaler_cli.training.phases import run_coarse
 
-    run_coarse(_settings(data, run, steps, minutes, device, threads, seed, batch_size, init, drawn), preset)
+    run_coarse(
+        _settings(data, run, steps, minutes, device, threads, seed, batch_size, init, drawn), preset, learning_rate
+    )
 
 
 @app.command()

@@ -64,12 +64,15 @@ class PhaseSettings:
         return photos.joined(drawn_pictures(self.drawn, DRAWN_SEED)) if self.drawn else photos
 
 
-def run_coarse(settings: PhaseSettings, preset: str | None) -> None:
+def run_coarse(settings: PhaseSettings, preset: str | None, learning_rate: float) -> None:
     """Phase 1: coarse model and confidence."""
     settings.begin()
     config = settings.folder.config(preset)
     photos = settings.photos()
-    train_coarse(photos, settings.folder.coarse, config.coarse, settings.budget, batch_size=settings.batch_size or 16)
+    train_coarse(
+        photos, settings.folder.coarse, config.coarse, settings.budget,
+        batch_size=settings.batch_size or 16, learning_rate=learning_rate,
+    )  # fmt: skip
 
 
 def run_texture(settings: PhaseSettings, variants: int) -> None:
