@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import shutil
@@ -14,7 +15,7 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
-from torch.optim import AdamW, Muon
+from torch.optim import AdamW, Muon, Optimizer
 
 from patchscaler_cli.errors import PatchScalerError
 from patchscaler_cli.models.patch_dit import PatchDiT
@@ -26,7 +27,7 @@ from patchscaler_cli.training.export import details
 from patchscaler_cli.training.few_step import FewStepWeights
 from patchscaler_cli.training.folder import RunFolder
 from patchscaler_cli.training.looks import random_views
-from patchscaler_cli.training.optimizers import muon
+from patchscaler_cli.training.optimizers import Fp32Muon, muon
 from patchscaler_cli.training.pairs import Pairs
 from patchscaler_cli.training.phases import PhaseSettings, run_few_step
 from patchscaler_cli.training.photos import Photos
@@ -400,6 +401,20 @@ def test_views_show_the_same_of_all_patches_within_their_range() -> None:
     assert 28 <= min(sides) < 56 < max(sides) <= 68
 
 
+def test_muon_in_fp32_steps_as_torchs_does() -> None:
+    first, *others = (torch.nn.Linear(24, 40), torch.nn.Linear(40, 24), torch.nn.Linear(24, 24))
+    for layer in (first, *others):
+        mine, theirs = (copy.deepcopy(layer.weight) for _ in range(2))
+        settings: dict[str, Any] = {"lr": 0.1, "weight_decay": 0.0, "adjust_lr_fn": "match_rms_adamw"}
+        both: list[Optimizer] = [Fp32Muon([mine], **settings), Muon([theirs], **settings)]
+        for _ in range(3):
+            mine.grad = theirs.grad = torch.randn_like(mine)
+            for optimizer in both:
+                optimizer.step()
+        moved = (theirs - layer.weight).norm()
+        assert (mine - theirs).norm() < 0.03 * moved  # bf16 has three digits
+
+
 @pytest.mark.parametrize("bf16", [True, False])
 def test_every_weight_has_one_optimiser_and_those_that_listen_are_eager(
     monkeypatch: pytest.MonkeyPatch, bf16: bool
@@ -407,7 +422,7 @@ def test_every_weight_has_one_optimiser_and_those_that_listen_are_eager(
     monkeypatch.setattr(optimizers, "gains_from_bf16", lambda device: bf16)
     denoiser = PromptedDenoiser(PatchDiT(SMALL.patch_dit), TextureEncoder(SMALL.texture))
     found = muon(denoiser, 1e-4, (0.5, 0.99), denoiser.listening(), 3.0)
-    assert [type(one) for one in found] == ([Muon, AdamW] if bf16 else [AdamW])
+    assert [type(one) for one in found] == [Muon if bf16 else Fp32Muon, AdamW]
     groups = [one for optimizer in found for one in optimizer.param_groups]
     taken = [id(one) for group in groups for one in group["params"]]
     assert sorted(taken) == sorted(id(one) for one in denoiser.parameters())

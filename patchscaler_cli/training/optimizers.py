@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.optim import AdamW, Muon, Optimizer
 
 from patchscaler_cli.pipeline.device import gains_from_bf16
@@ -18,6 +20,42 @@ def adamw(
     return [AdamW(module.parameters(), learning_rate, betas, weight_decay=weight_decay, fused=True)]
 
 
+class Fp32Muon(Muon):
+    """torch's Muon (as it is with nesterov, no weight decay and adjust_lr_fn="match_rms_adamw"), in fp32.
+
+    torch's makes updates orthogonal in bf16 whatever the machine; without it that took 5.4 s a step of the few-step phase, beside
+    2.5 s for all the rest.
+    """
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        """Take one step; returns what `closure` does, if there is one."""
+        loss = None if closure is None else torch.enable_grad()(closure)()
+        for group in self.param_groups:
+            momentum = group["momentum"]
+            for matrix in group["params"]:
+                if matrix.grad is None:
+                    continue
+                buffer = self.state[matrix].setdefault("momentum_buffer", torch.zeros_like(matrix.grad))
+                buffer.lerp_(matrix.grad, 1 - momentum)
+                update = orthogonal(matrix.grad.lerp(buffer, momentum), group["ns_coefficients"], group["ns_steps"])
+                matrix.add_(update, alpha=-group["lr"] * 0.2 * math.sqrt(max(matrix.shape)))
+        return loss
+
+
+def orthogonal(matrix: Tensor, coefficients: tuple[float, float, float], steps: int) -> Tensor:
+    """A matrix with the singular vectors of `matrix` and singular values near 1, by Newton and Schulz's iteration (Jordan et al.
+    2024)."""
+    a, b, c = coefficients
+    tall = matrix.shape[0] > matrix.shape[1]
+    x: Tensor = matrix.T if tall else matrix
+    x = x / x.norm().clamp(min=1e-7)
+    for _ in range(steps):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x.T if tall else x
+
+
 def muon(
     module: nn.Module,
     learning_rate: float,
@@ -28,8 +66,8 @@ def muon(
     """Muon (Jordan et al. 2024) for the matrices of linear layers, AdamW for kernels, biases and what else there is.
 
     Muon's steps are made as large as AdamW's (Liu et al. 2025), so both have the same learning rate. Measured without critics, at
-    5e-4: the denoiser came as far in 393 steps as by AdamW alone in 572, and a step takes an eighth longer. torch's Muon computes in
-    bf16: on a CPU without it that took 5.4 s a step, beside 2.5 s for all the rest, so there all weights are AdamW's.
+    5e-4: the denoiser came as far in 393 steps as by AdamW alone in 572, and a step takes an eighth longer. AdamW alone at the rate
+    that suits both made LPIPS worse within minutes where it begins from trained weights (weights/README.md, run 11).
 
     Args:
         module: whose weights they are.
@@ -38,8 +76,7 @@ def muon(
         eager: weights that learn faster than the others.
         eagerness: how many times as fast.
     """
-    layers = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
-    matrices = {id(layer.weight) for layer in layers if gains_from_bf16(layer.weight.device)}
+    matrices = {id(layer.weight) for layer in module.modules() if isinstance(layer, nn.Linear)}
     early = {id(one) for one in eager}
 
     def groups(of_matrices: bool) -> list[dict[str, Any]]:
@@ -48,8 +85,7 @@ def muon(
         found = {"params": plain}, {"params": others, "eagerness": eagerness}
         return [group for group in found if group["params"]]
 
-    optimizers: list[Optimizer] = [AdamW(groups(False), learning_rate, betas, weight_decay=0.0, fused=True)]
-    if matrices:
-        orthogonal = Muon(groups(True), learning_rate, weight_decay=0.0, adjust_lr_fn="match_rms_adamw")
-        optimizers.insert(0, orthogonal)
-    return optimizers
+    device = next(module.parameters()).device
+    kind = Muon if gains_from_bf16(device) else Fp32Muon
+    of_matrices = kind(groups(True), learning_rate, weight_decay=0.0, adjust_lr_fn="match_rms_adamw")
+    return [of_matrices, AdamW(groups(False), learning_rate, betas, weight_decay=0.0, fused=True)]
