@@ -337,6 +337,21 @@ def test_denoisers_are_averaged_one_that_has_not_seen_the_lr_picture_among_them(
     assert "no checkpoint of the few-step phase" in " ".join(other.stderr.split())
 
 
+def test_coarse_models_are_averaged(trained: RunFolder, tmp_path: Path, run_cli: RunCli) -> None:
+    mine, other = RunFolder(tmp_path / "run"), load_checkpoint(trained.coarse)
+    other["trainees"]["coarse"]["average"]["tail.bias"] += 1
+    torch.save(other, tmp_path / "other.pt")
+    both = "train", "average", "--coarse", trained.coarse
+    assert run_cli(*both, tmp_path / "other.pt", "--run", mine.path).exit_code == 0
+    mine.set_config(trained.config())
+    before, after = (folder.load_coarse().state_dict() for folder in (trained, mine))
+    assert torch.allclose(after["tail.bias"], before["tail.bias"] + 0.5)
+    assert torch.allclose(after["head.weight"], before["head.weight"])
+    wrong = run_cli(*both, trained.few_step, "--run", mine.path)
+    assert wrong.exit_code == 1
+    assert "no checkpoint of the coarse phase" in " ".join(wrong.stderr.split())
+
+
 def test_a_phase_without_the_one_before_says_so(tmp_path: Path, data: Path, run_cli: RunCli) -> None:
     result = run_cli("train", "texture", "--data", data, "--run", tmp_path / "new", "--steps", 1)
     assert result.exit_code == 1

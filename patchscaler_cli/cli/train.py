@@ -139,15 +139,20 @@ def few_step(
 def average(
     run: RunPath,
     checkpoints: Annotated[
-        list[Path], typer.Argument(help="few_step.pt of two runs or more; one that is named twice counts twice.")
+        list[Path],
+        typer.Argument(help="few_step.pt (or coarse.pt) of two runs or more; one that is named twice counts twice."),
     ],
+    of_coarse: Annotated[bool, typer.Option("--coarse", help="Average coarse models instead of denoisers.")] = False,
 ) -> None:
     """Average the denoisers of runs that began from the same weights; a run's few-step checkpoint becomes their mean."""
-    from patchscaler_cli.training.averaging import average_few_step
+    from patchscaler_cli.training.averaging import average_coarse, average_few_step
     from patchscaler_cli.training.folder import RunFolder
 
     folder = RunFolder(run)
-    average_few_step(checkpoints, folder.few_step)
+    if of_coarse:
+        average_coarse(checkpoints, folder.coarse)
+    else:
+        average_few_step(checkpoints, folder.few_step)
     folder.note_command(sys.argv)
 
 

@@ -16,7 +16,7 @@ from patchscaler_cli.errors import PatchScalerError
 from patchscaler_cli.training.run import load_checkpoint
 from patchscaler_cli.training.widening import STEM, widened_stem
 
-DENOISER = "denoiser"
+DENOISER, COARSE = "denoiser", "coarse"
 PREFIX = "patch_dit."
 
 
@@ -34,27 +34,45 @@ def average_few_step(checkpoints: Sequence[Path], output: Path) -> None:
         PatchScalerError: if a file is missing, or its network has other sizes than the first one's.
     """
     states = [load_checkpoint(path) for path in checkpoints]
-    averages = [_denoiser(state, path) for state, path in zip(states, checkpoints, strict=True)]
+    averages = [_weights(state, path, DENOISER) for state, path in zip(states, checkpoints, strict=True)]
     channels = max(one[PREFIX + STEM].shape[1] for one in averages)
     for one in averages:
         one[PREFIX + STEM] = widened_stem(one[PREFIX + STEM], channels)
+    _write_mean(states[0], averages, checkpoints, DENOISER, output)
+
+
+def average_coarse(checkpoints: Sequence[Path], output: Path) -> None:
+    """Write the coarse checkpoint whose model is the mean of several; steps and hours are the first one's.
+
+    Args and errors as those of `average_few_step`.
+    """
+    states = [load_checkpoint(path) for path in checkpoints]
+    averages = [_weights(state, path, COARSE) for state, path in zip(states, checkpoints, strict=True)]
+    _write_mean(states[0], averages, checkpoints, COARSE, output)
+
+
+def _write_mean(
+    state: dict[str, Any], averages: list[dict[str, Tensor]], checkpoints: Sequence[Path], name: str, output: Path
+) -> None:
+    """Write `state` with the mean of several weights as its trainee's."""
     first = averages[0]
-    sizes = {name: weight.shape for name, weight in first.items()}
+    sizes = {key: weight.shape for key, weight in first.items()}
     for path, one in zip(checkpoints, averages, strict=True):
-        if {name: weight.shape for name, weight in one.items()} != sizes:
+        if {key: weight.shape for key, weight in one.items()} != sizes:
             raise PatchScalerError(f"{path}: its network has other sizes than that of {checkpoints[0]}.")
-    mean = {name: torch.stack([one[name] for one in averages]).mean(0) for name in first}
-    trainee = states[0]["trainees"][DENOISER]
-    states[0]["trainees"][DENOISER] = trainee | {"module": mean, "average": mean, "optimizers": None}
+    mean = {key: torch.stack([one[key] for one in averages]).mean(0) for key in first}
+    trainee = state["trainees"][name]
+    state["trainees"][name] = trainee | {"module": mean, "average": mean, "optimizers": None}
     output.parent.mkdir(parents=True, exist_ok=True)
     partial = output.with_suffix(".partial")
-    torch.save(states[0], partial)
+    torch.save(state, partial)
     partial.replace(output)
 
 
-def _denoiser(state: dict[str, Any], path: Path) -> dict[str, Tensor]:
+def _weights(state: dict[str, Any], path: Path, name: str) -> dict[str, Tensor]:
     try:
-        weights: dict[str, Tensor] = state["trainees"][DENOISER]["average"]
+        weights: dict[str, Tensor] = state["trainees"][name]["average"]
     except KeyError as error:
-        raise PatchScalerError(f"{path}: no checkpoint of the few-step phase.") from error
+        phase = {DENOISER: "few-step", COARSE: "coarse"}[name]
+        raise PatchScalerError(f"{path}: no checkpoint of the {phase} phase.") from error
     return dict(weights)
