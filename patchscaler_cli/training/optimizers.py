@@ -66,8 +66,8 @@ def muon(
     """Muon (Jordan et al. 2024) for the matrices of linear layers, AdamW for kernels, biases and what else there is.
 
     Muon's steps are made as large as AdamW's (Liu et al. 2025), so both have the same learning rate. Measured without critics, at
-    5e-4: the denoiser came as far in 393 steps as by AdamW alone in 572, and a step takes an eighth longer. AdamW alone at the rate
-    that suits both made LPIPS worse within minutes where it begins from trained weights (weights/README.md, run 11).
+    5e-4: the denoiser came as far in 393 steps as by AdamW alone in 572, and a step takes an eighth longer. From trained
+    weights, AdamW alone made LPIPS 2 to 8 % worse in its first minutes, Muon 1 to 3 % (weights/README.md, run 11).
 
     Args:
         module: whose weights they are.
