@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from patchscaler_cli.engines.inputs import Work
 from patchscaler_cli.engines.local import run_local
 from patchscaler_cli.engines.orders import Orders, Outcome
 from patchscaler_cli.models.patch_dit import PatchDiT
+from patchscaler_cli.pipeline import device
 from patchscaler_cli.pipeline.limits import CPU_BATCH
 from patchscaler_cli.pipeline.settings import NoProgress, UpscaleSettings
 from patchscaler_cli.pipeline.together import patches_to_share, upscale_together
@@ -38,6 +40,14 @@ def alike(found: npt.NDArray[Any], wanted: npt.NDArray[Any]) -> bool:
     """Whether two pictures are the same: to the bit, or to rounding where bf16 is not the CPU's own."""
     off = 0 if HAS_BF16 else 1
     return bool((np.abs(found.astype(int) - wanted.astype(int)) <= off * (257 if found.itemsize > 1 else 1)).all())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _bf16_everywhere() -> Iterator[None]:
+    """A CPU without bf16 is asked to compute it all the same: it can, slowly, and takes fp32 by itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(device, "computes_bf16", lambda where: True)
+        yield
 
 
 @pytest.fixture(scope="module")
