@@ -417,8 +417,7 @@ def test_views_show_the_same_of_all_patches_within_their_range() -> None:
 
 
 def test_muon_in_fp32_steps_as_torchs_does() -> None:
-    first, *others = (torch.nn.Linear(24, 40), torch.nn.Linear(40, 24), torch.nn.Linear(24, 24))
-    for layer in (first, *others):
+    for layer in (torch.nn.Linear(24, 40), torch.nn.Linear(40, 24), torch.nn.Linear(24, 24)):
         mine, theirs = (copy.deepcopy(layer.weight) for _ in range(2))
         settings: dict[str, Any] = {"lr": 0.1, "weight_decay": 0.0, "adjust_lr_fn": "match_rms_adamw"}
         both: list[Optimizer] = [Fp32Muon([mine], **settings), Muon([theirs], **settings)]

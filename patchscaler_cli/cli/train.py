@@ -144,7 +144,7 @@ def average(
     ],
     of_coarse: Annotated[bool, typer.Option("--coarse", help="Average coarse models instead of denoisers.")] = False,
 ) -> None:
-    """Average the denoisers of runs that began from the same weights; a run's few-step checkpoint becomes their mean."""
+    """Average the denoisers (or coarse models) of runs that began from the same weights; a run's checkpoint becomes their mean."""
     from patchscaler_cli.training.averaging import average_coarse, average_few_step
     from patchscaler_cli.training.folder import RunFolder
 

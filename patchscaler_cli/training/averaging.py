@@ -33,12 +33,11 @@ def average_few_step(checkpoints: Sequence[Path], output: Path) -> None:
     Raises:
         PatchScalerError: if a file is missing, or its network has other sizes than the first one's.
     """
-    states = [load_checkpoint(path) for path in checkpoints]
-    averages = [_weights(state, path, DENOISER) for state, path in zip(states, checkpoints, strict=True)]
+    first, averages = _load(checkpoints, DENOISER)
     channels = max(one[PREFIX + STEM].shape[1] for one in averages)
     for one in averages:
         one[PREFIX + STEM] = widened_stem(one[PREFIX + STEM], channels)
-    _write_mean(states[0], averages, checkpoints, DENOISER, output)
+    _write_mean(first, averages, checkpoints, DENOISER, output)
 
 
 def average_coarse(checkpoints: Sequence[Path], output: Path) -> None:
@@ -46,9 +45,13 @@ def average_coarse(checkpoints: Sequence[Path], output: Path) -> None:
 
     Args and errors as those of `average_few_step`.
     """
+    _write_mean(*_load(checkpoints, COARSE), checkpoints, COARSE, output)
+
+
+def _load(checkpoints: Sequence[Path], name: str) -> tuple[dict[str, Any], list[dict[str, Tensor]]]:
+    """The first checkpoint, and the averaged weights of the trainee of that name in each."""
     states = [load_checkpoint(path) for path in checkpoints]
-    averages = [_weights(state, path, COARSE) for state, path in zip(states, checkpoints, strict=True)]
-    _write_mean(states[0], averages, checkpoints, COARSE, output)
+    return states[0], [_weights(state, path, name) for state, path in zip(states, checkpoints, strict=True)]
 
 
 def _write_mean(

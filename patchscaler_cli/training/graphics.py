@@ -25,7 +25,7 @@ from patchscaler_cli.training.photos import CROP
 FINE = 3
 """Drawn so many times as large and reduced by area: edges are smooth."""
 LEAST_PANEL = 110
-"""A panel is divided until a side is shorter than twice this, in HR pixels."""
+"""A panel is divided until both sides are shorter than twice this, in HR pixels."""
 
 Pixels = npt.NDArray[np.uint8]
 Colour = tuple[int, int, int]
@@ -112,13 +112,11 @@ def _text(panel: Image.Image, ink: Colour, random: Generator) -> None:
 
 
 def _lines(panel: Image.Image, ink: Colour, random: Generator) -> None:
-    """Polylines, arcs and rings."""
+    """Polylines and arcs."""
     draw, size = ImageDraw.Draw(panel), (panel.width, panel.height)
     for _ in range(random.integers(3, 14)):
-        width, points = (
-            max(1, round(_between(random, 0.7, 6))),
-            random.uniform(-0.1, 1.1, (random.integers(2, 6), 2)) * size,
-        )
+        width = max(1, round(_between(random, 0.7, 6)))
+        points = random.uniform(-0.1, 1.1, (random.integers(2, 6), 2)) * size
         if random.random() < 0.5:
             draw.line([tuple(point) for point in points.tolist()], ink, width, joint="curve")
         else:
@@ -137,7 +135,7 @@ def _rings(panel: Image.Image, ink: Colour, random: Generator) -> None:
 
 
 def _stripes(panel: Image.Image, ink: Colour, random: Generator, crossed: bool) -> None:
-    """Stripes at any angle, upright and level ones most; crossed, a mesh."""
+    """Stripes at any angle, upright ones most; crossed, a mesh."""
     rows, columns = np.mgrid[: panel.height, : panel.width]
     angle = random.uniform(0, np.pi) if random.random() < 0.6 else 0.0
     period, share = _between(random, 4, 30), random.uniform(0.2, 0.7)
@@ -195,7 +193,7 @@ KINDS: tuple[Callable[[Image.Image, Colour, Generator], None], ...] = (
     _text, _text, _text, _lines, _lines, _rings, partial(_stripes, crossed=False), partial(_stripes, crossed=True),
     _squares, _dots, _shapes, _shapes, _gradient,
 )  # fmt: skip
-"""What a panel may hold; what stands here twice comes twice as often."""
+"""What a panel may hold; a kind comes as often as it stands here."""
 
 
 def main(

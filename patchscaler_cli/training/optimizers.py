@@ -36,7 +36,10 @@ class Fp32Muon(Muon):
             for matrix in group["params"]:
                 if matrix.grad is None:
                     continue
-                buffer = self.state[matrix].setdefault("momentum_buffer", torch.zeros_like(matrix.grad))
+                state = self.state[matrix]
+                if "momentum_buffer" not in state:
+                    state["momentum_buffer"] = torch.zeros_like(matrix.grad)
+                buffer = state["momentum_buffer"]
                 buffer.lerp_(matrix.grad, 1 - momentum)
                 update = orthogonal(matrix.grad.lerp(buffer, momentum), group["ns_coefficients"], group["ns_steps"])
                 matrix.add_(update, alpha=-group["lr"] * 0.2 * math.sqrt(max(matrix.shape)))
