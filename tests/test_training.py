@@ -337,6 +337,27 @@ def test_denoisers_are_averaged_one_that_has_not_seen_the_lr_picture_among_them(
     assert "no checkpoint of the few-step phase" in " ".join(other.stderr.split())
 
 
+def test_a_denoiser_goes_on_in_the_direction_that_it_came_from(
+    trained: RunFolder, tmp_path: Path, run_cli: RunCli
+) -> None:
+    from patchscaler_cli.models.weights_file import save_weights
+    from tests.small_model import CALIBRATION, small_model
+
+    came_from, file, mine = small_model(), tmp_path / "earlier.safetensors", RunFolder(tmp_path / "run")
+    save_weights(file, came_from, {"calibration": CALIBRATION})
+    average = "train", "average", trained.few_step, "--run", mine.path, "--earlier", file
+    assert run_cli(*average, "--beyond", "0.5").exit_code == 0
+    mine.set_config(SMALL)
+    before, after = (folder.load_denoiser(folder.few_step).state_dict() for folder in (trained, mine))
+    old = came_from.state_dict()
+    for name in ("patch_dit.out.bias", "patch_dit.stem.weight"):
+        assert torch.allclose(after[name], before[name] + (before[name] - old[name]) / 2, atol=1e-3)  # stored as fp16
+    assert all(torch.equal(after[name], before[name]) for name in before if name.startswith("encoder."))
+    refused = run_cli(*average, "--coarse")
+    assert refused.exit_code == 2
+    assert "leave out --coarse or --earlier" in " ".join(refused.stderr.split())
+
+
 def test_coarse_models_are_averaged(trained: RunFolder, tmp_path: Path, run_cli: RunCli) -> None:
     mine, other = RunFolder(tmp_path / "run"), load_checkpoint(trained.coarse)
     other["trainees"]["coarse"]["average"]["tail.bias"] += 1

@@ -143,16 +143,25 @@ def average(
         typer.Argument(help="few_step.pt (or coarse.pt) of two runs or more; one that is named twice counts twice."),
     ],
     of_coarse: Annotated[bool, typer.Option("--coarse", help="Average coarse models instead of denoisers.")] = False,
-) -> None:
-    """Average the denoisers (or coarse models) of runs that began from the same weights; a run's checkpoint becomes their mean."""
-    from patchscaler_cli.training.averaging import average_coarse, average_few_step
+    earlier: Annotated[Path | None, typer.Option(help="Earlier weights, from which --beyond goes away.")] = None,
+    beyond: Annotated[float, typer.Option(min=0, help="Share of the way from --earlier to the mean that is gone once more.")] = 0.5,
+) -> None:  # fmt: skip
+    """Average the denoisers (or coarse models) of runs that began from the same weights; a run's checkpoint becomes their mean.
+
+    With --earlier, the denoiser goes on from the mean in the direction that it came from: try what --beyond does to the
+    validation pictures.
+    """
+    from patchscaler_cli.errors import UsageError
+    from patchscaler_cli.training.averaging import Beyond, average_coarse, average_few_step
     from patchscaler_cli.training.folder import RunFolder
 
+    if of_coarse and earlier:
+        raise UsageError("--earlier goes with denoisers; leave out --coarse or --earlier.")
     folder = RunFolder(run)
     if of_coarse:
         average_coarse(checkpoints, folder.coarse)
     else:
-        average_few_step(checkpoints, folder.few_step)
+        average_few_step(checkpoints, folder.few_step, Beyond(earlier, beyond) if earlier else None)
     folder.note_command(sys.argv)
 
 

@@ -1,11 +1,14 @@
 """The average of several trainings' weights: what they have in common stays, what each came to by chance is halved.
 
-Runs that began from the same weights lie close enough together for it (Wortsman et al. 2022, "Model soups").
+Runs that began from the same weights lie close enough together for it (Wortsman et al. 2022, "Model soups"). The way from
+earlier weights to the average can be gone on (as the outer steps of Lookahead optimisers and of DiLoCo do it): every run
+ends with small steps and averages, which leave it short of where it was heading.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ import torch
 from torch import Tensor
 
 from patchscaler_cli.errors import PatchScalerError
+from patchscaler_cli.models.tensor_file import open_tensors
 from patchscaler_cli.training.run import load_checkpoint
 from patchscaler_cli.training.widening import STEM, widened_stem
 
@@ -20,8 +24,34 @@ DENOISER, COARSE = "denoiser", "coarse"
 PREFIX = "patch_dit."
 
 
-def average_few_step(checkpoints: Sequence[Path], output: Path) -> None:
-    """Write the few-step checkpoint whose denoiser is the mean of several.
+@dataclass(frozen=True)
+class Beyond:
+    """How far to go beyond a mean, and away from where.
+
+    Attributes:
+        earlier: a weights file that the trainings came from, directly or by way of others.
+        share: of the way from it to the mean, how much is gone once more.
+    """
+
+    earlier: Path
+    share: float
+
+    def __call__(self, mean: dict[str, Tensor]) -> dict[str, Tensor]:
+        """`mean`, its Patch-DiT moved on. What the earlier weights did not have yet stays as it is.
+
+        Raises:
+            PatchScalerError: if the file cannot be read, or its denoiser has other sizes.
+        """
+        with open_tensors(self.earlier, "weights file") as file:
+            names = [name for name in file.keys() if name.startswith(PREFIX) and name in mean]  # noqa: SIM118
+            known = {name: file.get_tensor(name).float() for name in names}
+        if not known or any(mean[name].shape != old.shape for name, old in known.items()):
+            raise PatchScalerError(f"{self.earlier}: its denoiser has other sizes; nothing can go on from it.")
+        return mean | {name: mean[name] + self.share * (mean[name] - old) for name, old in known.items()}
+
+
+def average_few_step(checkpoints: Sequence[Path], output: Path, beyond: Beyond | None = None) -> None:
+    """Write the few-step checkpoint whose denoiser is the mean of several, or goes beyond it.
 
     Everything else (critics, steps, hours) is the first one's. A denoiser that has not seen the LR picture is averaged as
     one that is shown it and looks away.
@@ -29,6 +59,7 @@ def average_few_step(checkpoints: Sequence[Path], output: Path) -> None:
     Args:
         checkpoints: written by the few-step phase; one that is named twice counts twice.
         output: the file to write.
+        beyond: how far to go on.
 
     Raises:
         PatchScalerError: if a file is missing, or its network has other sizes than the first one's.
@@ -37,7 +68,7 @@ def average_few_step(checkpoints: Sequence[Path], output: Path) -> None:
     channels = max(one[PREFIX + STEM].shape[1] for one in averages)
     for one in averages:
         one[PREFIX + STEM] = widened_stem(one[PREFIX + STEM], channels)
-    _write_mean(first, averages, checkpoints, DENOISER, output)
+    _write_mean(first, averages, checkpoints, DENOISER, output, beyond)
 
 
 def average_coarse(checkpoints: Sequence[Path], output: Path) -> None:
@@ -55,15 +86,18 @@ def _load(checkpoints: Sequence[Path], name: str) -> tuple[dict[str, Any], list[
 
 
 def _write_mean(
-    state: dict[str, Any], averages: list[dict[str, Tensor]], checkpoints: Sequence[Path], name: str, output: Path
-) -> None:
-    """Write `state` with the mean of several weights as its trainee's."""
+    state: dict[str, Any], averages: list[dict[str, Tensor]], checkpoints: Sequence[Path], name: str, output: Path,
+    beyond: Beyond | None = None,
+) -> None:  # fmt: skip
+    """Write `state` with the mean of several weights, moved on by `beyond`, as its trainee's."""
     first = averages[0]
     sizes = {key: weight.shape for key, weight in first.items()}
     for path, one in zip(checkpoints, averages, strict=True):
         if {key: weight.shape for key, weight in one.items()} != sizes:
             raise PatchScalerError(f"{path}: its network has other sizes than that of {checkpoints[0]}.")
     mean = {key: torch.stack([one[key] for one in averages]).mean(0) for key in first}
+    if beyond is not None:
+        mean = beyond(mean)
     trainee = state["trainees"][name]
     state["trainees"][name] = trainee | {"module": mean, "average": mean, "optimizers": None}
     output.parent.mkdir(parents=True, exist_ok=True)

@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor, nn
+
+from patchscaler_cli.models.fused import linear
 
 SECONDS = 0.5
 """How long products are multiplied for one measurement."""
@@ -25,15 +29,22 @@ def synchronised_time(device: torch.device) -> float:
 @torch.inference_mode()
 def matrix_peak(device: torch.device, dtype: torch.dtype, seconds: float = SECONDS) -> float:
     """Operations a second of the best of many products of two large square matrices, a multiplication and an addition
-    counted as two: as near to the peak of device and dtype as a library comes."""
+    counted as two: as near to the peak of device and dtype as a library comes.
+
+    By a plain product and by a linear layer, in turn: on a CPU torch has a library for each, and which of them is the
+    faster depends on processor and dtype.
+    """
     side = 2048 if device.type == "cpu" else 8192
-    left, right = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
-    left @ right  # the first product allocates
+    left, layer = torch.randn(side, side, device=device).to(dtype), nn.Linear(side, side, device=device, dtype=dtype)
+    products: tuple[Callable[[], Tensor], ...] = (lambda: left @ layer.weight, lambda: linear(layer, left))
+    for product in products:
+        product()  # the first one allocates
     fastest, until = float("inf"), time.perf_counter() + seconds
     while time.perf_counter() < until:
-        begin = synchronised_time(device)
-        left @ right
-        fastest = min(fastest, synchronised_time(device) - begin)
+        for product in products:
+            begin = synchronised_time(device)
+            product()
+            fastest = min(fastest, synchronised_time(device) - begin)
     return 2 * side**3 / fastest
 
 
