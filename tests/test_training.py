@@ -232,7 +232,7 @@ def test_the_denoiser_waits_for_its_critics(
     shutil.copytree(trained.path, folder.path)
     folder.few_step.unlink()
     settings = PhaseSettings(data, folder, Budget(steps=2), torch.device("cpu"), threads=1, batch_size=4)
-    run_few_step(settings, 1, FewStepWeights(critic_warmup=warmup), networks / "squeeze.safetensors")
+    run_few_step(settings, 1, FewStepWeights(critic_warmup=warmup), networks / "squeeze.safetensors", 1e-4)
     before, after = (folder.load_denoiser(file).patch_dit.state_dict() for file in (folder.diffusion, folder.few_step))
     assert any(not torch.equal(before[name], after[name]) for name in before) is learns
 

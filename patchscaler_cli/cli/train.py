@@ -38,6 +38,7 @@ Variants = Annotated[
     int, typer.Option(help="Degradations of every photo in the cached pairs (1 GiB each for 1,362 crops).")
 ]
 Preset = Annotated[str | None, typer.Option(help="Size of the model: tiny or base.")]
+LearningRate = Annotated[float, typer.Option(help="At its highest; a short run from good weights wants less.")]
 Drawn = Annotated[
     int,
     typer.Option(
@@ -81,7 +82,7 @@ def coarse(
     data: Data, run: RunPath, steps: Steps = None, minutes: Minutes = None, device: Device = "cpu", threads: Threads = 2,
     seed: Seed = 0, batch_size: BatchSize = None, init: Init = None,
     preset: Preset = None, drawn: Drawn = 0,
-    learning_rate: Annotated[float, typer.Option(help="At its highest; a short run from good weights wants less.")] = 6e-4,
+    learning_rate: LearningRate = 6e-4,
 ) -> None:  # fmt: skip
     """Phase 1: the coarse model and its confidence map."""
     from patchscaler_cli.training.phases import run_coarse
@@ -125,6 +126,7 @@ def few_step(
     adversarial: Annotated[float, typer.Option(help="Weight of the adversarial loss of pixels.")] = 0.02,
     feature_adversarial: Annotated[float, typer.Option(help="Weight of the adversarial loss of features.")] = 0.01,
     lattice: Annotated[float, typer.Option(help="Weight of the loss of what repeats with every LR pixel.")] = 400.0,
+    learning_rate: LearningRate = 1e-4,
 ) -> None:  # fmt: skip
     """Phase 4: one to four steps made good, by pixel, perceptual and adversarial losses."""
     from patchscaler_cli.training.few_step import FewStepWeights
@@ -132,7 +134,7 @@ def few_step(
 
     settings = _settings(data, run, steps, minutes, device, threads, seed, batch_size, init, drawn)
     weights = FewStepWeights(pixel, perceptual, efficientnet, adversarial, feature_adversarial, lattice)
-    run_few_step(settings, variants, weights, lpips_squeeze)
+    run_few_step(settings, variants, weights, lpips_squeeze, learning_rate)
 
 
 @app.command()

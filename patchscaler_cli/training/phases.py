@@ -111,7 +111,9 @@ def perceptual_networks(squeeze: Path, weights: FewStepWeights, device: torch.de
     return networks
 
 
-def run_few_step(settings: PhaseSettings, variants: int, weights: FewStepWeights, squeeze: Path) -> None:
+def run_few_step(
+    settings: PhaseSettings, variants: int, weights: FewStepWeights, squeeze: Path, learning_rate: float
+) -> None:
     """Phase 4: pixel, perceptual and adversarial losses along the sampler's own trajectory."""
     settings.begin()
     folder = settings.folder
@@ -121,4 +123,5 @@ def run_few_step(settings: PhaseSettings, variants: int, weights: FewStepWeights
     train_few_step(
         pairs, folder.textures(pairs), classifier, folder.load_denoiser(folder.diffusion), networks, folder.few_step,
         settings.budget, weights=weights, top_k=folder.config().texture.top_k, batch_size=settings.batch_size or 32,
+        learning_rate=learning_rate,
     )  # fmt: skip
