@@ -150,8 +150,8 @@ def average(
 ) -> None:  # fmt: skip
     """Average the denoisers (or coarse models) of runs that began from the same weights; a run's checkpoint becomes their mean.
 
-    With --earlier, the denoiser's convolutions go on from the mean in the direction that they came from: try what --beyond
-    does to the validation pictures.
+    With --earlier, the denoiser goes on from the mean in the direction that it came from: try what --beyond does to the
+    validation pictures.
     """
     from patchscaler_cli.errors import UsageError
     from patchscaler_cli.training.averaging import Beyond, average_coarse, average_few_step
