@@ -1,8 +1,8 @@
 """The average of several trainings' weights: what they have in common stays, what each came to by chance is halved.
 
 Runs that began from the same weights lie close enough together for it (Wortsman et al. 2022, "Model soups"). The way from
-earlier weights to the average can be gone on (as the outer steps of Lookahead optimisers and of DiLoCo do it): every run
-ends with small steps and averages, which leave it short of where it was heading.
+earlier weights to the average can be gone on, which was measured to be worth hours (weights/README.md, run 12); why is not
+known.
 """
 
 from __future__ import annotations
