@@ -351,12 +351,15 @@ def test_a_denoiser_goes_on_in_the_direction_that_it_came_from(
     before, after = (folder.load_denoiser(folder.few_step).state_dict() for folder in (trained, mine))
     old = came_from.state_dict()
     for name, weight in before.items():
-        moves = name.startswith("patch_dit.")
+        moves = name.startswith("patch_dit.") and "prompt" not in name
         expected = weight + (weight - old[name]) / 2 if moves else weight
         assert torch.allclose(after[name], expected, atol=1e-3), name  # stored as fp16
     refused = run_cli(*average, "--coarse")
     assert refused.exit_code == 2
     assert "leave out --coarse or --earlier" in " ".join(refused.stderr.split())
+    refused = run_cli("train", "average", trained.few_step, "--run", mine.path, "--beyond", "0.5")
+    assert refused.exit_code == 2
+    assert "give --earlier FILE" in " ".join(refused.stderr.split())
 
 
 def test_coarse_models_are_averaged(trained: RunFolder, tmp_path: Path, run_cli: RunCli) -> None:

@@ -146,7 +146,9 @@ def average(
     ],
     of_coarse: Annotated[bool, typer.Option("--coarse", help="Average coarse models instead of denoisers.")] = False,
     earlier: Annotated[Path | None, typer.Option(help="Earlier weights, from which --beyond goes away.")] = None,
-    beyond: Annotated[float, typer.Option(min=0, help="Share of the way from --earlier to the mean that is gone once more.")] = 0.5,
+    beyond: Annotated[
+        float | None, typer.Option(min=0, help="Share of the way from --earlier to the mean that is gone once more. [default: 0.5]")
+    ] = None,
 ) -> None:  # fmt: skip
     """Average the denoisers (or coarse models) of runs that began from the same weights; a run's checkpoint becomes their mean.
 
@@ -159,11 +161,15 @@ def average(
 
     if of_coarse and earlier:
         raise UsageError("--earlier goes with denoisers; leave out --coarse or --earlier.")
+    if beyond is not None and not earlier:
+        raise UsageError("--beyond needs the weights that it goes away from; give --earlier FILE.")
     folder = RunFolder(run)
     if of_coarse:
         average_coarse(checkpoints, folder.coarse)
     else:
-        average_few_step(checkpoints, folder.few_step, Beyond(earlier, beyond) if earlier else None)
+        average_few_step(
+            checkpoints, folder.few_step, Beyond(earlier, 0.5 if beyond is None else beyond) if earlier else None
+        )
     folder.note_command(sys.argv)
 
 
