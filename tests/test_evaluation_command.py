@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from patchscaler_cli.cli.evaluate_lr import LrMaker
+from patchscaler_cli.cli.evaluate_lr import Kind, LrMaker
 from tests.evaluation_samples import example, textured, write_folders, write_pristine, write_weights
 from tests.fake_upscaler import RunCli
 
@@ -70,12 +70,20 @@ def test_the_saved_lr_pictures_are_those_that_were_measured(
     assert made["methods"]["bicubic"]["psnr_y"] == again["methods"]["bicubic"]["psnr_y"]
 
 
-def test_the_training_degradation_depends_on_seed_and_name_alone() -> None:
+@pytest.mark.parametrize("kind", ["noisy", "training"])
+def test_a_degradation_that_draws_depends_on_seed_and_name_alone(kind: Kind) -> None:
     hr = example().hr
-    first = LrMaker("training", 1)("a", hr)
-    np.testing.assert_array_equal(LrMaker("training", 1)("a", hr), first)
-    assert (LrMaker("training", 2)("a", hr) != first).any()
-    assert (LrMaker("training", 1)("b", hr) != first).any()
+    first = LrMaker(kind, 1)("a", hr)
+    np.testing.assert_array_equal(LrMaker(kind, 1)("a", hr), first)
+    assert (LrMaker(kind, 2)("a", hr) != first).any()
+    assert (LrMaker(kind, 1)("b", hr) != first).any()
+
+
+def test_a_noisy_lr_picture_is_the_clean_one_and_noise() -> None:
+    grey = np.full((512, 512, 3), 128, np.uint8)
+    noise = LrMaker("noisy")("a", grey).astype(float) - LrMaker("clean")("a", grey)
+    assert abs(noise.mean()) < 0.5
+    assert noise.std() == pytest.approx(20, rel=0.02)
 
 
 def test_the_table_says_what_was_not_measured(run_cli: RunCli, folders: tuple[Path, Path]) -> None:
@@ -138,7 +146,7 @@ def test_options_that_make_no_sense_are_refused(
 def test_a_seed_without_anything_to_draw_is_refused(run_cli: RunCli, folders: tuple[Path, Path]) -> None:
     result = run_cli("evaluate", folders[0], "--degradation-seed", 1)
     assert result.exit_code == 2
-    assert "--degradation-seed draws only for --degradation training" in result.stderr
+    assert "--degradation-seed draws only for --degradation noisy or training" in result.stderr
 
 
 def test_the_truth_is_never_overwritten(run_cli: RunCli, tmp_path: Path) -> None:

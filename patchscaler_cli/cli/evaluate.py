@@ -108,8 +108,8 @@ def _check_lr(lr: Path | None, degradation: str | None, seed: int | None, save_l
     for option, value in given.items():
         if lr is not None and value is not None:
             raise UsageError(f"{option} is about LR pictures that are made, but {lr} was given; leave one of them out.")
-    if seed is not None and degradation != "training":
-        raise UsageError("--degradation-seed draws only for --degradation training; give that too.")
+    if seed is not None and degradation not in ("noisy", "training"):
+        raise UsageError("--degradation-seed draws only for --degradation noisy or training; give one of them too.")
 
 
 def _load(model: str | None, weights: Path | None, device: str, dtype: str, offline: bool, wishes: Wishes) -> Upscaler:

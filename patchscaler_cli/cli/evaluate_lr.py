@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from patchscaler_cli.evaluation.metrics import Pixels
 
-Kind = Literal["clean", "training"]
+Kind = Literal["clean", "noisy", "training"]
+
+NOISE_SIGMA = 20.0
+"""Of a noisy LR picture, in 8-bit grey levels: a small sensor at night."""
 
 
 @dataclass(frozen=True)
@@ -25,15 +28,28 @@ class LrMaker:
     def __str__(self) -> str:
         if self.kind == "clean":
             return "made by antialiased bicubic"
+        if self.kind == "noisy":
+            return f"made by antialiased bicubic, with Gaussian noise of {NOISE_SIGMA:g} levels, seed {self.seed}"
         return f"made by the training degradation, seed {self.seed}"
 
     def __call__(self, name: str, hr: Pixels) -> Pixels:
         """The LR picture [H/4, W/4, 3] of an HR picture [H, W, 3]; both uint8 RGB, H and W multiples of 4."""
+        own_seed = zlib.crc32(f"{self.seed}/{name}".encode())
         if self.kind == "training":
-            return _degraded(hr, zlib.crc32(f"{self.seed}/{name}".encode()))
+            return _degraded(hr, own_seed)
         from patchscaler_cli.evaluation.examples import clean_bicubic
 
-        return clean_bicubic(name, hr)
+        clean = clean_bicubic(name, hr)
+        return _noisy(clean, own_seed) if self.kind == "noisy" else clean
+
+
+def _noisy(clean: Pixels, seed: int) -> Pixels:
+    """A picture [h, w, 3] with Gaussian noise of its own in every channel of every pixel."""
+    import numpy as np
+
+    noise = np.random.default_rng(seed).normal(0.0, NOISE_SIGMA, clean.shape)
+    pixels: Pixels = (clean + noise).round().clip(0, 255).astype(np.uint8)
+    return pixels
 
 
 def _degraded(hr: Pixels, seed: int) -> Pixels:

@@ -26,14 +26,14 @@ Lr = Annotated[
     ),
 ]
 Degradation = Annotated[
-    Literal["clean", "training"] | None,
+    Literal["clean", "noisy", "training"] | None,
     typer.Option(
-        help="How LR pictures are made: clean is antialiased bicubic; training is blur, resizing, noise and JPEG as in "
+        help="How LR pictures are made: clean is antialiased bicubic; noisy has Gaussian noise of 20 levels on it; training is blur, resizing, noise and JPEG as in "
         "training, its settings drawn for each picture by --degradation-seed and the picture's name.",
         show_default="clean",
     ),
 ]
-DegradationSeed = Annotated[int | None, typer.Option(help="Of --degradation training.", show_default="0")]
+DegradationSeed = Annotated[int | None, typer.Option(help="Of --degradation noisy and training.", show_default="0")]
 SaveLr = Annotated[
     Path | None,
     typer.Option(metavar="FOLDER", readable=False, help="Write the LR pictures that are made, for other programs to enlarge."),
