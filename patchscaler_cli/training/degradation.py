@@ -69,11 +69,16 @@ class Degradation:
     two_resizes_share: float = 0.25
     light: Damage = Damage()
     first: Damage = Damage(
-        blur_sigma=(0.2, 3.0), sinc_share=0.1, noise_sigma=(0.0, 16.0), webp_share=0.25, quality=(35.0, 95.0)
+        blur_sigma=(0.2, 3.0), sinc_share=0.1, noise_sigma=(0.0, 30.0), webp_share=0.25, quality=(35.0, 95.0)
     )
     first_factor: tuple[float, float] = (0.25, 1.2)
     second: Damage = Damage(
-        blur_sigma=(0.2, 1.2), sinc_share=0.1, noise_sigma=(0.0, 12.0), webp_share=0.25, quality=(35.0, 95.0)
+        blur_sigma=(0.2, 1.2),
+        sinc_share=0.1,
+        noise_sigma=(0.0, 25.0),
+        coded_share=0.75,
+        webp_share=0.25,
+        quality=(35.0, 95.0),
     )
     sharpen_share: float = 0.3
     sharpen_amount: tuple[float, float] = (0.3, 1.5)
