@@ -11,7 +11,7 @@ from torch import Tensor
 from patchscaler_cli.models.coarse import CoarseConfig, CoarseModel
 from patchscaler_cli.models.placement import place
 from patchscaler_cli.training.degradation import Degradation, degrade
-from patchscaler_cli.training.optimizers import muon
+from patchscaler_cli.training.optimizers import adamw
 from patchscaler_cli.training.photos import Photos, random_crops
 from patchscaler_cli.training.run import Budget, Run, Trainee, autocast
 
@@ -68,7 +68,7 @@ def train_coarse(
     device = photos.images.device
     settings = degradation or Degradation()
     model = place(CoarseModel(config), device)
-    trainee = Trainee(model, muon(model, learning_rate))
+    trainee = Trainee(model, adamw(model, learning_rate))
     run = Run(checkpoint, {"coarse": trainee}, budget)
     run.resume()
     for progress in run.steps():

@@ -73,7 +73,7 @@ def orthogonal(matrix: Tensor, steps: int = 5) -> Tensor:
 def muon(
     module: nn.Module,
     learning_rate: float,
-    betas: tuple[float, float] = (0.9, 0.99),
+    betas: tuple[float, float],
     eager: Collection[nn.Parameter] = (),
     eagerness: float = 1.0,
 ) -> list[Optimizer]:
