@@ -21,12 +21,13 @@ from patchscaler_cli.errors import PatchScalerError
 from patchscaler_cli.models.patch_dit import PatchDiT
 from patchscaler_cli.models.texture import TextureEncoder
 from patchscaler_cli.pipeline.upscaler import Upscaler
+from patchscaler_cli.training import optimizers
 from patchscaler_cli.training.diffusion import PromptedDenoiser
 from patchscaler_cli.training.export import details
 from patchscaler_cli.training.few_step import FewStepWeights
 from patchscaler_cli.training.folder import RunFolder
 from patchscaler_cli.training.looks import random_views
-from patchscaler_cli.training.optimizers import KernelMuon, muon
+from patchscaler_cli.training.optimizers import Fp32Muon, muon
 from patchscaler_cli.training.pairs import Pairs
 from patchscaler_cli.training.phases import PhaseSettings, run_few_step
 from patchscaler_cli.training.photos import Photos
@@ -440,14 +441,11 @@ def test_views_show_the_same_of_all_patches_within_their_range() -> None:
     assert 28 <= min(sides) < 56 < max(sides) <= 68
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_muon_of_matrices_steps_as_torchs_does(dtype: torch.dtype) -> None:
+def test_muon_in_fp32_steps_as_torchs_does() -> None:
     for layer in (torch.nn.Linear(24, 40), torch.nn.Linear(40, 24), torch.nn.Linear(24, 24)):
         mine, theirs = (copy.deepcopy(layer.weight) for _ in range(2))
-        both: list[Optimizer] = [
-            KernelMuon([mine], 0.1, dtype),
-            Muon([theirs], lr=0.1, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"),
-        ]
+        settings: dict[str, Any] = {"lr": 0.1, "weight_decay": 0.0, "adjust_lr_fn": "match_rms_adamw"}
+        both: list[Optimizer] = [Fp32Muon([mine], **settings), Muon([theirs], **settings)]
         for _ in range(3):
             mine.grad = theirs.grad = torch.randn_like(mine)
             for optimizer in both:
@@ -456,22 +454,14 @@ def test_muon_of_matrices_steps_as_torchs_does(dtype: torch.dtype) -> None:
         assert (mine - theirs).norm() < 0.03 * moved  # bf16 has three digits
 
 
-def test_muon_of_a_kernel_steps_as_of_the_matrix_that_it_is() -> None:
-    kernel = torch.nn.Conv2d(5, 8, 3).weight
-    matrix = torch.nn.Parameter(kernel.detach().flatten(1).clone())
-    kernel.data = kernel.data.to(memory_format=torch.channels_last)
-    kernel.grad = torch.randn_like(kernel)
-    matrix.grad = kernel.grad.flatten(1)
-    for parameter in (kernel, matrix):
-        KernelMuon([parameter], 0.1, torch.float32).step()
-    assert torch.allclose(kernel.flatten(1), matrix, atol=1e-5)
-
-
-def test_every_weight_has_one_optimiser_and_those_that_listen_are_eager() -> None:
+@pytest.mark.parametrize("bf16", [True, False])
+def test_every_weight_has_one_optimiser_and_those_that_listen_are_eager(
+    monkeypatch: pytest.MonkeyPatch, bf16: bool
+) -> None:
+    monkeypatch.setattr(optimizers, "gains_from_bf16", lambda device: bf16)
     denoiser = PromptedDenoiser(PatchDiT(SMALL.patch_dit), TextureEncoder(SMALL.texture))
     found = muon(denoiser, 1e-4, (0.5, 0.99), denoiser.listening(), 3.0)
-    assert [type(one) for one in found] == [KernelMuon, AdamW]
-    of_muon, _ = ([id(one) for group in optimizer.param_groups for one in group["params"]] for optimizer in found)
+    assert [type(one) for one in found] == [Muon if bf16 else Fp32Muon, AdamW]
     groups = [one for optimizer in found for one in optimizer.param_groups]
     taken = [id(one) for group in groups for one in group["params"]]
     assert sorted(taken) == sorted(id(one) for one in denoiser.parameters())
@@ -479,5 +469,3 @@ def test_every_weight_has_one_optimiser_and_those_that_listen_are_eager() -> Non
     assert sorted(eager) == sorted(id(one) for one in denoiser.listening())
     names = {id(one): name for name, one in denoiser.named_parameters()}
     assert {"patch_dit.blocks.0.prompt_attention.query.weight", "encoder.fine.weight"} < {names[one] for one in eager}
-    assert {"patch_dit.stem.weight", "patch_dit.modulation.weight"} < {names[one] for one in of_muon}
-    assert not {"patch_dit.stem.bias", "patch_dit.position"} & {names[one] for one in of_muon}

@@ -8,12 +8,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import AdamW, Optimizer
+from torch.optim import AdamW, Muon, Optimizer
 
 from patchscaler_cli.pipeline.device import gains_from_bf16
-
-NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
-"""Coefficients of the iteration, steepest at zero (Jordan et al. 2024)."""
 
 
 def adamw(
@@ -23,19 +20,12 @@ def adamw(
     return [AdamW(module.parameters(), learning_rate, betas, weight_decay=weight_decay, fused=True)]
 
 
-class KernelMuon(Optimizer):
-    """Muon (Jordan et al. 2024), as torch's with nesterov, no weight decay and adjust_lr_fn="match_rms_adamw", that takes
-    kernels, too, and computes in a dtype of one's choice.
+class Fp32Muon(Muon):
+    """torch's Muon (as it is with nesterov, no weight decay and adjust_lr_fn="match_rms_adamw"), in fp32.
 
-    A kernel [O, I, h, w] is the matrix [O, I h w] that a convolution is a product with. torch's Muon refuses kernels and
-    makes updates orthogonal in bf16 whatever the machine; without it that took 5.4 s a step of the few-step phase,
-    beside 2.5 s for all the rest.
+    torch's makes updates orthogonal in bf16 whatever the machine; without it that took 5.4 s a step of the few-step phase, beside
+    2.5 s for all the rest.
     """
-
-    def __init__(self, parameters: Any, lr: float, dtype: torch.dtype, momentum: float = 0.95) -> None:
-        """For matrices and kernels, or groups of them."""
-        super().__init__(parameters, {"lr": lr, "momentum": momentum})
-        self._dtype = dtype
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
@@ -43,31 +33,30 @@ class KernelMuon(Optimizer):
         loss = None if closure is None else torch.enable_grad()(closure)()
         for group in self.param_groups:
             momentum = group["momentum"]
-            for parameter in group["params"]:
-                if parameter.grad is None:
+            for matrix in group["params"]:
+                if matrix.grad is None:
                     continue
-                state = self.state[parameter]
+                state = self.state[matrix]
                 if "momentum_buffer" not in state:
-                    state["momentum_buffer"] = torch.zeros_like(parameter.grad)
+                    state["momentum_buffer"] = torch.zeros_like(matrix.grad)
                 buffer = state["momentum_buffer"]
-                buffer.lerp_(parameter.grad, 1 - momentum)
-                matrix = parameter.grad.lerp(buffer, momentum).flatten(1)
-                update = orthogonal(matrix.to(self._dtype)).view(parameter.shape)
-                parameter.add_(update, alpha=-group["lr"] * 0.2 * math.sqrt(max(matrix.shape)))
+                buffer.lerp_(matrix.grad, 1 - momentum)
+                update = orthogonal(matrix.grad.lerp(buffer, momentum), group["ns_coefficients"], group["ns_steps"])
+                matrix.add_(update, alpha=-group["lr"] * 0.2 * math.sqrt(max(matrix.shape)))
         return loss
 
 
-def orthogonal(matrix: Tensor, steps: int = 5) -> Tensor:
+def orthogonal(matrix: Tensor, coefficients: tuple[float, float, float], steps: int) -> Tensor:
     """A matrix with the singular vectors of `matrix` and singular values near 1, by Newton and Schulz's iteration (Jordan et al.
-    2024), contiguous."""
-    a, b, c = NEWTON_SCHULZ
+    2024)."""
+    a, b, c = coefficients
     tall = matrix.shape[0] > matrix.shape[1]
     x: Tensor = matrix.T if tall else matrix
     x = x / x.norm().clamp(min=1e-7)
     for _ in range(steps):
         gram = x @ x.T
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return (x.T if tall else x).contiguous()
+    return x.T if tall else x
 
 
 def muon(
@@ -77,7 +66,7 @@ def muon(
     eager: Collection[nn.Parameter] = (),
     eagerness: float = 1.0,
 ) -> list[Optimizer]:
-    """Muon for the matrices of linear layers and the kernels of convolutions, AdamW for biases and what else there is.
+    """Muon (Jordan et al. 2024) for the matrices of linear layers, AdamW for kernels, biases and what else there is.
 
     Muon's steps are made as large as AdamW's (Liu et al. 2025), so both have the same learning rate. Measured without critics, at
     5e-4: the denoiser came as far in 393 steps as by AdamW alone in 572, and a step takes an eighth longer. From trained
@@ -90,7 +79,7 @@ def muon(
         eager: weights that learn faster than the others.
         eagerness: how many times as fast.
     """
-    matrices = {id(layer.weight) for layer in module.modules() if isinstance(layer, nn.Linear | nn.Conv2d)}
+    matrices = {id(layer.weight) for layer in module.modules() if isinstance(layer, nn.Linear)}
     early = {id(one) for one in eager}
 
     def groups(of_matrices: bool) -> list[dict[str, Any]]:
@@ -100,8 +89,6 @@ def muon(
         return [group for group in found if group["params"]]
 
     device = next(module.parameters()).device
-    dtype = torch.bfloat16 if gains_from_bf16(device) else torch.float32
-    return [
-        KernelMuon(groups(True), learning_rate, dtype),
-        AdamW(groups(False), learning_rate, betas, weight_decay=0.0, fused=True),
-    ]
+    kind = Muon if gains_from_bf16(device) else Fp32Muon
+    of_matrices = kind(groups(True), learning_rate, weight_decay=0.0, adjust_lr_fn="match_rms_adamw")
+    return [of_matrices, AdamW(groups(False), learning_rate, betas, weight_decay=0.0, fused=True)]
