@@ -133,9 +133,16 @@ def test_a_gpu_takes_as_many_patches_as_half_its_free_memory_holds(monkeypatch: 
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 8 * 2**30))
     tiny = replace(SMALL.patch_dit, outer_channels=32)
     assert batch_size(5, gpu, tiny) == 5
-    assert batch_size(None, gpu, tiny) == free // 2 // limits.PATCH_BYTES
-    assert batch_size(None, gpu, replace(tiny, outer_channels=64)) == free // 4 // limits.PATCH_BYTES
-    assert batch_size(None, torch.device("cpu"), tiny) == limits.CPU_BATCH
+    assert batch_size(None, gpu, tiny) == free // 2 // limits.patch_bytes(tiny)
+    assert batch_size(None, gpu, replace(tiny, outer_channels=64)) == free // 4 // limits.patch_bytes(tiny)
+
+
+def test_a_batch_has_as_many_pixels_whatever_the_patches_are() -> None:
+    cpu, small = torch.device("cpu"), replace(SMALL.patch_dit, patch=64)
+    large = replace(small, patch=128)
+    assert limits.patch_bytes(large) == 4 * limits.patch_bytes(small)
+    assert batch_size(None, cpu, small) == 4 * batch_size(None, cpu, large) == 32
+    assert batch_size(None, cpu, replace(small, patch=4096)) == 1
 
 
 # ---- half precision ---------------------------------------------------------------------------------------------------

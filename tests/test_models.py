@@ -13,7 +13,7 @@ from patchscaler_cli.models.coarse import CoarseConfig, CoarseModel, Ends
 from patchscaler_cli.models.patch_dit import PatchDiT
 from patchscaler_cli.models.patchscaler import PRESETS, ModelConfig, PatchScalerModel
 from patchscaler_cli.models.texture import TextureConfig, TextureEncoder, TextureMemory
-from patchscaler_cli.training.widening import can_grow, grown_coarse, shown_lr
+from patchscaler_cli.training.widening import can_grow, grown_coarse, shown_lr, with_larger_patches
 from tests.small_model import SMALL, small_model
 
 
@@ -90,6 +90,18 @@ def test_a_denoiser_that_is_shown_the_lr_picture_computes_what_it_did_before() -
     for lr in torch.rand(2, 2, 3, 64, 64):
         shown = seeing(residual, sigma, torch.cat((coarse, lr), 1), None)
         assert torch.allclose(shown, blind(residual, sigma, coarse, None), atol=1e-6)
+
+
+def test_larger_patches_keep_all_weights_and_spread_the_positions() -> None:
+    small = PatchDiT(SMALL.patch_dit)
+    patch, side = small.config.patch * 2, small.config.patch // small.config.token
+    large = with_larger_patches(small, patch)
+    assert large.config == dataclasses.replace(small.config, patch=patch)
+    before, after = small.state_dict(), large.state_dict()
+    assert all(torch.equal(after[name], weight) for name, weight in before.items() if name != "position")
+    corners = [after["position"].view(2 * side, 2 * side, -1)[row, column] for row in (0, -1) for column in (0, -1)]
+    expected = [before["position"].view(side, side, -1)[row, column] for row in (0, -1) for column in (0, -1)]
+    assert all(torch.allclose(one, other) for one, other in zip(corners, expected, strict=True))
 
 
 def test_a_grown_coarse_model_computes_what_it_did_before_and_all_of_it_learns() -> None:

@@ -21,7 +21,7 @@ from patchscaler_cli.engines.local import run_local
 from patchscaler_cli.engines.orders import Orders, Outcome
 from patchscaler_cli.models.patch_dit import PatchDiT
 from patchscaler_cli.pipeline import device
-from patchscaler_cli.pipeline.limits import CPU_BATCH
+from patchscaler_cli.pipeline.limits import batch_size
 from patchscaler_cli.pipeline.settings import NoProgress, UpscaleSettings
 from patchscaler_cli.pipeline.together import patches_to_share, upscale_together
 from patchscaler_cli.pipeline.upscaler import Upscaler
@@ -180,7 +180,7 @@ def test_small_pictures_of_a_folder_share_batches(tmp_path: Path, monkeypatch: p
     if HAS_BF16:
         assert [one.target.read_bytes() for one in work] == files
     assert len(watched.batches) < one_by_one / 3
-    assert max(watched.batches) == CPU_BATCH
+    assert max(watched.batches) == batch_size(None, torch.device("cpu"), small_model().patch_dit.config)
     for found, (before,) in zip(outcomes, alone, strict=True):
         assert found.result is not None
         assert before.result is not None

@@ -5,16 +5,28 @@ from __future__ import annotations
 import pytest
 import torch
 
-from patchscaler_cli.training.areas import OVERLAP, PATCHES, area_side, blend, cut, lattice, patches_of
+from patchscaler_cli.training.areas import (
+    OVERLAP,
+    area_side,
+    blend,
+    cut,
+    lattice,
+    patches_an_area,
+    patches_of,
+    textures_in,
+)
 from patchscaler_cli.training.pairs import PatchBatch
 
+PATCHES = 4
+"""Of 64 pixels, an area has."""
 
-@pytest.mark.parametrize("patch", [32, 64])
+
+@pytest.mark.parametrize("patch", [32, 64, 128])
 def test_the_patches_of_an_area_blend_to_the_area(patch: int) -> None:
     side = area_side(patch)
     areas = torch.randn(3, 3, side, side, generator=torch.Generator().manual_seed(0))
     patches = cut(areas, patch)
-    assert patches.shape == (3 * PATCHES, 3, patch, patch)
+    assert patches.shape == (3 * patches_an_area(patch), 3, patch, patch)
     assert torch.allclose(blend(patches), areas, atol=1e-6)
 
 
@@ -60,5 +72,13 @@ def test_a_batch_of_areas_becomes_the_batch_of_their_patches() -> None:
         assert torch.equal(patches[PATCHES], areas[1, :, :64, :64])
         assert torch.equal(patches[PATCHES - 1], areas[0, :, -64:, -64:])
     for one in batch.neighbours[PATCHES:]:
-        assert torch.equal(one[0], neighbour[1, :, :64, :64])
-        assert torch.equal(one[-1], neighbour[1, :, -64:, -64:])
+        assert torch.equal(one[0], neighbour[1])
+
+
+def test_textures_are_of_one_size_whatever_the_patch() -> None:
+    near = torch.randn(5, 1, 3, 128, 128)
+    textures = textures_in(near)
+    assert textures.shape == (5, 4, 3, 64, 64)
+    assert torch.equal(textures[3, 0], near[3, 0, :, :64, :64])
+    alone = torch.randn(5, 2, 3, 64, 64)
+    assert torch.equal(textures_in(alone), alone)

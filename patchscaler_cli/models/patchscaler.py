@@ -40,11 +40,13 @@ class ModelConfig:
 
 
 PRESETS = {
-    "tiny": ModelConfig("tiny", CoarseConfig(channels=64, blocks=16), patch_dit=PatchDiTConfig(sees_lr=True)),
+    "tiny": ModelConfig(
+        "tiny", CoarseConfig(channels=64, blocks=16), patch_dit=PatchDiTConfig(patch=128, sees_lr=True)
+    ),
     "base": ModelConfig(
         "base",
         CoarseConfig(channels=64, blocks=24, confidence_channels=32),
-        PatchDiTConfig(width=384, blocks=10, heads=6, outer_channels=64, inner_channels=128, sees_lr=True),
+        PatchDiTConfig(patch=128, width=384, blocks=10, heads=6, outer_channels=64, inner_channels=128, sees_lr=True),
         TextureConfig(entries=2048),
     ),
 }

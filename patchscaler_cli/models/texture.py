@@ -8,6 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+TEXTURE_SIDE = 64
+"""Side in HR pixels of a texture that the memory holds, whatever the side of Patch-DiT's patches."""
+
 
 @dataclass(frozen=True)
 class TextureConfig:
@@ -43,11 +46,11 @@ class TextureClassifier(nn.Module):
         self.out = nn.Linear(2 * 128, config.embedding)
 
     def forward(self, patch: Tensor) -> Tensor:
-        """Patches [B, 3, 64, 64] in [-1, 1] to unit vectors [B, D], float32."""
+        """Patches [B, 3, S, S] in [-1, 1], S a multiple of 8, to unit vectors [B, D], float32."""
         patch = patch - patch.mean((2, 3), keepdim=True)
-        x = F.relu(self.stem(patch.to(self.stem.weight.dtype)))  # (B, 32, 16, 16)
-        x = F.relu(self.middle(x))  # (B, 64, 8, 8)
-        x = F.relu(self.deep(x)).flatten(2).float()  # (B, 128, 64)
+        x = F.relu(self.stem(patch.to(self.stem.weight.dtype)))  # (B, 32, S/4, S/4)
+        x = F.relu(self.middle(x))  # (B, 64, S/8, S/8)
+        x = F.relu(self.deep(x)).flatten(2).float()  # (B, 128, S/8 * S/8)
         mean = x.mean(2)
         variance = (x - mean[:, :, None]).square().mean(2)  # `var` takes eighteen times as long on a CPU
         pooled = torch.cat((mean, (variance + 1e-5).sqrt()), 1)  # (B, 256)
@@ -83,7 +86,7 @@ class TextureEncoder(nn.Module):
         nn.init.zeros_(self.similarity_out.bias)
 
     def encode(self, patch: Tensor, own: bool = False) -> Tensor:
-        """Value tokens [M, T, d], float32, of HR texture patches [M, 3, 64, 64] in [-1, 1].
+        """Value tokens [M, T, d], float32, of HR textures [M, 3, 64, 64] in [-1, 1].
 
         Args:
             patch: the textures.

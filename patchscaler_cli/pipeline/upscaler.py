@@ -29,7 +29,7 @@ from patchscaler_cli.pipeline.canvas import MAPPED_BYTES, Canvas, canvas_bytes, 
 from patchscaler_cli.pipeline.coarse_stage import largest_tile, tile_count
 from patchscaler_cli.pipeline.colour import REACH
 from patchscaler_cli.pipeline.device import DTYPES, choose_device, choose_dtype
-from patchscaler_cli.pipeline.limits import PATCH_BYTES, Limits, batch_size
+from patchscaler_cli.pipeline.limits import Limits, batch_size, patch_bytes
 from patchscaler_cli.pipeline.network_pass import NetworkPass
 from patchscaler_cli.pipeline.pixels import AnyArray, as_array
 from patchscaler_cli.pipeline.precision import trusted_dtype
@@ -188,7 +188,11 @@ class Upscaler:
         tile = (min(side, max(width, height)) + 2 * config.halo) ** 2 * config.channels * 4 * 4
         extent_rows = min(grid.extent[0], side + 2 * grid.size + 2 * REACH)
         band = (6 * BAND_PIXELS + extent_rows * config.scale * grid.extent[1] * config.scale) * 3 * 4
-        batch = 0 if settings.coarse_only else min(self.batch_size(settings), patches) * PATCH_BYTES
+        batch = (
+            0
+            if settings.coarse_only
+            else min(self.batch_size(settings), patches) * patch_bytes(self._model.config.patch_dit)
+        )
         memory = LIBRARY_BYTES + kept + max(band + max(tile, batch), out_width * out_height * WRITING_BYTES)
         evaluations = 0 if settings.coarse_only else patches * ladder.groups[-1].steps
         return UpscalePlan(out_width, out_height, len(sizes), tiles, patches, evaluations, memory)

@@ -7,10 +7,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from patchscaler_cli.models.texture import TEXTURE_SIDE
 from patchscaler_cli.pipeline.pixels import AnyArray, to_network
 
-SIDE = 64
-"""Side in pixels of the patches that classifier and encoder take."""
+SIDE = TEXTURE_SIDE
+"""Side of a patch in pixels."""
 STRIDE = 32
 """Patches lie on a grid and overlap by a half: a texture that one of them cuts lies whole in its neighbour."""
 LEAST_ENERGY = 2 / 255

@@ -26,7 +26,7 @@ from patchscaler_cli.models.patchscaler import PatchScalerModel
 from patchscaler_cli.models.placement import place
 from patchscaler_cli.pipeline.settings import UpscaleSettings
 from patchscaler_cli.pipeline.upscaler import Upscaler
-from patchscaler_cli.training.areas import PATCHES, area_side, blend, cut, patches_of
+from patchscaler_cli.training.areas import area_side, blend, cut, patches_an_area, patches_of
 from patchscaler_cli.training.diffusion import edm_loss
 from patchscaler_cli.training.folder import RunFolder
 from patchscaler_cli.training.looks import Look
@@ -74,7 +74,7 @@ def train_one_step(
     patch = network.config.patch
     trainee = Trainee(network, muon(network, LEARNING_RATE / 2, (0.5, 0.99)), ema_decay=0.98)
     for progress in Run(run, {"denoiser": trainee}, Budget(steps=steps)).steps():
-        areas = pairs.draw(max(1, PIXELS // 2 // patch**2 // PATCHES), area_side(patch))
+        areas = pairs.draw(max(1, PIXELS // 2 // patch**2 // patches_an_area(patch)), area_side(patch))
         batch = patches_of(areas, patch)
         noise = SIGMA * cut(torch.randn_like(areas.coarse), patch)
         with autocast(noise.device):

@@ -14,47 +14,60 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from patchscaler_cli.models.coarse import CoarseConfig
+from patchscaler_cli.models.texture import TEXTURE_SIDE
 from patchscaler_cli.tiling.blending import windows
 from patchscaler_cli.tiling.grid import PatchGrid
 from patchscaler_cli.training.pairs import PatchBatch
 
-ACROSS = 2
-"""Patches of an area along each side."""
-
-PATCHES = ACROSS**2
+AREA = 128
+"""About the side of an area in HR pixels."""
 
 OVERLAP = PatchGrid.overlap * CoarseConfig.scale
 """HR pixels that neighbouring patches share: as many as in a picture."""
 
 
+def across(patch: int) -> int:
+    """Patches of `patch` pixels along each side of an area: two of 64, or one of 128."""
+    return max(1, AREA // patch)
+
+
+def patches_an_area(patch: int) -> int:
+    """How many patches of `patch` pixels an area has."""
+    return across(patch) ** 2
+
+
 def area_side(patch: int) -> int:
     """Side of an area in HR pixels, of patches of `patch` pixels."""
-    return patch + (ACROSS - 1) * (patch - OVERLAP)
+    return patch + (across(patch) - 1) * (patch - OVERLAP)
 
 
 def cut(areas: Tensor, patch: int) -> Tensor:
-    """The patches [A * PATCHES, C, patch, patch] of areas [A, C, S, S], area by area and row by row."""
+    """The patches [A * P, C, patch, patch] of areas [A, C, S, S], area by area and row by row."""
     channels = areas.shape[1]
-    columns = F.unfold(areas, patch, stride=patch - OVERLAP)  # (A, C * patch * patch, PATCHES)
+    columns = F.unfold(areas, patch, stride=patch - OVERLAP)  # (A, C * patch * patch, P)
     return columns.transpose(1, 2).reshape(-1, channels, patch, patch)
 
 
 def blend(patches: Tensor) -> Tensor:
-    """Areas [A, C, S, S] of their patches [A * PATCHES, C, patch, patch], blended as a picture's are."""
+    """Areas [A, C, S, S] of their patches [A * P, C, patch, patch], blended as a picture's are."""
     channels, patch = patches.shape[1:3]
-    window = _window(patch).to(patches.device).repeat(len(patches) // PATCHES, 1, 1, 1)
-    columns = (patches.float() * window).reshape(-1, PATCHES, channels * patch * patch).transpose(1, 2)
+    count = patches_an_area(patch)
+    window = _window(patch).to(patches.device).repeat(len(patches) // count, 1, 1, 1)
+    columns = (patches.float() * window).reshape(-1, count, channels * patch * patch).transpose(1, 2)
     return F.fold(columns, (area_side(patch),) * 2, patch, stride=patch - OVERLAP)
 
 
 def patches_of(areas: PatchBatch, patch: int) -> PatchBatch:
-    """A batch of areas as the batch of their patches; each has all patches of its area's neighbours as its own."""
+    """A batch of areas as the batch of their patches; each has its area's neighbours."""
     hr, coarse, lr = (cut(part, patch) for part in (areas.hr, areas.coarse, areas.lr))
-    side = area_side(patch)
-    neighbours = cut(areas.neighbours.reshape(-1, 3, side, side), patch)
-    neighbours = neighbours.view(len(areas.hr), -1, 3, patch, patch)  # (A, N * PATCHES, …)
-    several = (part.repeat_interleave(PATCHES, 0) for part in (neighbours, areas.sources))
+    several = (part.repeat_interleave(patches_an_area(patch), 0) for part in (areas.neighbours, areas.sources))
     return PatchBatch(hr, coarse, lr, *several)
+
+
+def textures_in(neighbours: Tensor) -> Tensor:
+    """Textures [B, T, 3, 64, 64] cut out of what lies near each of B patches [B, N, 3, S, S]."""
+    textures = cut(neighbours.flatten(0, 1), TEXTURE_SIDE)
+    return textures.view(len(neighbours), -1, *textures.shape[1:])
 
 
 def lattice(refinement: Tensor) -> Tensor:
@@ -72,6 +85,7 @@ def lattice(refinement: Tensor) -> Tensor:
 
 @cache
 def _window(patch: int) -> Tensor:
-    """Weights of an area's patches [PATCHES, 1, patch, patch], which sum to one at every pixel."""
-    along = torch.from_numpy(windows(np.arange(ACROSS) * (patch - OVERLAP), patch, OVERLAP))  # (ACROSS, patch)
-    return (along[:, None, :, None] * along[None, :, None, :]).reshape(PATCHES, 1, patch, patch)
+    """Weights of an area's patches [P, 1, patch, patch], which sum to one at every pixel."""
+    starts = np.arange(across(patch)) * (patch - OVERLAP)
+    along = torch.from_numpy(windows(starts, patch, OVERLAP))  # (across, patch)
+    return (along[:, None, :, None] * along[None, :, None, :]).reshape(-1, 1, patch, patch)

@@ -18,7 +18,7 @@ from torch import Tensor
 from patchscaler_cli.errors import PatchScalerError
 from patchscaler_cli.models.tensor_file import open_tensors
 from patchscaler_cli.training.run import load_checkpoint
-from patchscaler_cli.training.widening import STEM, widened_stem
+from patchscaler_cli.training.widening import POSITION, STEM, spread_positions, widened_stem
 
 DENOISER, COARSE = "denoiser", "coarse"
 PREFIX = "patch_dit."
@@ -49,6 +49,9 @@ class Beyond:
         with open_tensors(self.earlier, "weights file") as file:
             names = [name for name in file.keys() if name.startswith(PREFIX) and OF_PROMPT not in name]  # noqa: SIM118
             known = {name: file.get_tensor(name).float() for name in names if name in mean}
+        if PREFIX + POSITION in known:
+            tokens = mean[PREFIX + POSITION].shape[1]
+            known[PREFIX + POSITION] = spread_positions(known[PREFIX + POSITION], tokens)
         if not known or any(mean[name].shape != old.shape for name, old in known.items()):
             raise PatchScalerError(f"{self.earlier}: its denoiser has other sizes; nothing can go on from it.")
         return mean | {name: mean[name] + self.share * (mean[name] - old) for name, old in known.items()}
@@ -58,7 +61,7 @@ def average_few_step(checkpoints: Sequence[Path], output: Path, beyond: Beyond |
     """Write the few-step checkpoint whose denoiser is the mean of several, or goes beyond it.
 
     Everything else (critics, steps, hours) is the first one's. A denoiser that has not seen the LR picture is averaged as
-    one that is shown it and looks away.
+    one that is shown it and looks away, and one of smaller patches as one of the first one's.
 
     Args:
         checkpoints: written by the few-step phase; one that is named twice counts twice.
@@ -70,8 +73,10 @@ def average_few_step(checkpoints: Sequence[Path], output: Path, beyond: Beyond |
     """
     first, averages = _load(checkpoints, DENOISER)
     channels = max(one[PREFIX + STEM].shape[1] for one in averages)
+    tokens = first["trainees"][DENOISER]["average"][PREFIX + POSITION].shape[1]
     for one in averages:
         one[PREFIX + STEM] = widened_stem(one[PREFIX + STEM], channels)
+        one[PREFIX + POSITION] = spread_positions(one[PREFIX + POSITION], tokens)
     _write_mean(first, averages, checkpoints, DENOISER, output, beyond)
 
 

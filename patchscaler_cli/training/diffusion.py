@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from patchscaler_cli.models.patch_dit import PatchDiT, PatchDiTConfig
 from patchscaler_cli.models.placement import place
 from patchscaler_cli.models.texture import TextureClassifier, TextureEncoder
+from patchscaler_cli.training.areas import textures_in
 from patchscaler_cli.training.optimizers import adamw
 from patchscaler_cli.training.pairs import Pairs, PatchBatch
 from patchscaler_cli.training.run import Budget, Run, Trainee, autocast
@@ -130,7 +131,7 @@ def retrieve_prompt(
     if chance >= NO_PROMPT_SHARE + OWN_SHARE:
         entries, similarities = textures.retrieve(query, batch.sources, top_k)  # (B, K) each
         return denoiser.encoder.prompt(denoiser.encode(entries, textures), similarities)
-    near = batch.neighbours[:, :top_k]  # (B, K, 3, 64, 64)
+    near = textures_in(batch.neighbours)[:, :top_k]  # (B, K, 3, 64, 64)
     strange = torch.rand(len(near), 1, 1, 1, 1) < STRANGERS
     near = torch.where(strange.to(near.device), near.roll(len(near) // 2, 0), near)
     several, patches = near.shape[:2], near.flatten(0, 1)

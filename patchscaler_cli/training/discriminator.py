@@ -32,7 +32,7 @@ class Discriminator(nn.Module):
         )  # fmt: skip
 
     def forward(self, patch: Tensor, coarse: Tensor) -> Tensor:
-        """Patches and their coarse patches [B, 3, 64, 64] in [-1, 1] to verdicts [B, 1, 8, 8], float32; high = real."""
+        """Patches and their coarse patches [B, 3, S, S] in [-1, 1] to verdicts [B, 1, S/8, S/8], float32; high = real."""
         pair = torch.cat((patch, coarse), 1).contiguous(memory_format=torch.channels_last)
         verdicts: Tensor = self.layers(pair).float()
         return verdicts

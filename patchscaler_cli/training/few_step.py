@@ -20,7 +20,7 @@ from patchscaler_cli.models.placement import place
 from patchscaler_cli.models.texture import TextureClassifier
 from patchscaler_cli.sampling.schedule import karras_sigmas
 from patchscaler_cli.sampling.solver import solver_step
-from patchscaler_cli.training.areas import PATCHES, area_side, blend, cut, lattice, patches_of
+from patchscaler_cli.training.areas import area_side, blend, cut, lattice, patches_an_area, patches_of
 from patchscaler_cli.training.diffusion import PromptedDenoiser, retrieve_prompt
 from patchscaler_cli.training.discriminator import Critics, critic_loss
 from patchscaler_cli.training.efficientnet import VARIANTS
@@ -36,6 +36,9 @@ STEP_COUNTS = (1, 2, 3, 4)
 STEP_SHARES = (0.5, 0.25, 0.05, 0.2)
 BETAS = (0.5, 0.99)
 """AdamW's: critics and denoiser chase each other, so old gradients count little."""
+
+AREAS = 8
+"""Areas a step."""
 
 EAGERNESS = 5.0
 """How many times as fast as the other weights those learn that take up the prompt: a denoiser gets far without one, and what
@@ -70,7 +73,7 @@ class FewStepWeights:
 def sample_last_step(
     denoiser: PromptedDenoiser, noise: Tensor, condition: Tensor, prompt: Tensor | None, steps: int
 ) -> Tensor:
-    """Sample residuals [B, 3, 64, 64] in `steps` steps from a random share of the `noise` each; only the last step has
+    """Sample residuals [B, 3, S, S] in `steps` steps from a random share of the `noise` each; only the last step has
     gradients."""
     device = condition.device
     low, high = START_SIGMAS
@@ -99,19 +102,20 @@ def train_few_step(
     *,
     weights: FewStepWeights,
     top_k: int = 4,
-    batch_size: int = 32,
+    batch_size: int | None = None,
     learning_rate: float = 1e-4,
 ) -> PromptedDenoiser:
     """Train on from the EDM phase's `denoiser`, on the device that the pairs lie on; resumes from `checkpoint`.
 
     Args:
         networks: the perceptual networks by name; each has critics of its features.
-        batch_size: patches a step, of a fourth as many areas.
+        batch_size: patches a step; None for those of eight areas.
 
     Returns:
         The denoiser with its averaged weights.
     """
     device, config = pairs.coarse.device, denoiser.patch_dit.config
+    areas_a_step = AREAS if batch_size is None else max(1, batch_size // patches_an_area(config.patch))
     place(denoiser, device).train().requires_grad_(True)
     critics = place(Critics({name: network.critics_layers for name, network in networks.items()}), device)
     optimizers = muon(denoiser, learning_rate, BETAS, denoiser.listening(), EAGERNESS)
@@ -122,7 +126,7 @@ def train_few_step(
     shares = torch.tensor(STEP_SHARES)
     for progress in run.steps():
         with run.fetching(device):
-            areas = pairs.draw(max(1, batch_size // PATCHES), area_side(config.patch))
+            areas = pairs.draw(areas_a_step, area_side(config.patch))
             batch = patches_of(areas, config.patch)
             noise = cut(torch.randn_like(areas.coarse), config.patch)
         steps = STEP_COUNTS[int(torch.multinomial(shares, 1))]

@@ -30,7 +30,7 @@ from patchscaler_cli.training.pairs import Pairs, make_pairs
 from patchscaler_cli.training.photos import Photos
 from patchscaler_cli.training.run import fresh_checkpoint, load_average, load_checkpoint
 from patchscaler_cli.training.texture import ReferenceTextures, choose_textures
-from patchscaler_cli.training.widening import can_grow, grown_coarse, shown_lr
+from patchscaler_cli.training.widening import can_grow, grown_coarse, shown_lr, with_larger_patches
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ class RunFolder:
     def begin_from(self, weights: Path) -> list[str]:
         """Start a new run from a weights file: its parts become the checkpoints of phases 1 to 3, at step 0.
 
-        A Patch-DiT that has not seen the LR picture is shown it from now on; a coarse model that is smaller than its
-        preset's is grown to that.
+        A Patch-DiT that has not seen the LR picture is shown it from now on; a coarse model, or patches, that are smaller
+        than their preset's are grown to that.
         The reference textures are chosen anew by the first phase that needs them: a weights file holds no pixels.
         A run that has begun already is left as it is, so the same command resumes it.
 
@@ -81,6 +81,8 @@ class RunFolder:
         if not model.config.patch_dit.sees_lr:
             model.patch_dit = shown_lr(model.patch_dit)
         preset = PRESETS.get(model.config.name, model.config)
+        if model.config.patch_dit.patch < preset.patch_dit.patch:
+            model.patch_dit = with_larger_patches(model.patch_dit, preset.patch_dit.patch)
         if can_grow(model.config.coarse, preset.coarse):
             model.coarse = grown_coarse(model.coarse, preset.coarse)
         self.set_config(dataclasses.replace(model.config, coarse=model.coarse.config, patch_dit=model.patch_dit.config))

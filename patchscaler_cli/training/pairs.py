@@ -33,10 +33,10 @@ class PatchBatch:
     """A batch of training patches.
 
     Attributes:
-        hr: ground truth x [B, 3, 64, 64] in [-1, 1], float32.
-        coarse: coarse patches y_0 [B, 3, 64, 64] in [-1, 1], float32.
-        lr: the same part of the LR pictures, every pixel repeated to HR size [B, 3, 64, 64] in [-1, 1], float32.
-        neighbours: other HR patches from nearby in the same photograph [B, N, 3, 64, 64] in [-1, 1], float32.
+        hr: ground truth x [B, 3, S, S] in [-1, 1], float32.
+        coarse: coarse patches y_0 [B, 3, S, S] in [-1, 1], float32.
+        lr: the same part of the LR pictures, every pixel repeated to HR size [B, 3, S, S] in [-1, 1], float32.
+        neighbours: what lies near in the same HR photograph, but apart from the patch [B, N, 3, S, S] in [-1, 1], float32.
         sources: the photograph of each [B], int64.
     """
 

@@ -122,6 +122,6 @@ def run_few_step(
     classifier = folder.load_classifier().to(settings.device)
     train_few_step(
         pairs, folder.textures(pairs), classifier, folder.load_denoiser(folder.diffusion), networks, folder.few_step,
-        settings.budget, weights=weights, top_k=folder.config().texture.top_k, batch_size=settings.batch_size or 32,
+        settings.budget, weights=weights, top_k=folder.config().texture.top_k, batch_size=settings.batch_size,
         learning_rate=learning_rate,
     )  # fmt: skip

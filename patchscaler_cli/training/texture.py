@@ -11,7 +11,7 @@ from torch import Tensor
 
 from patchscaler_cli.models.diversity import pick_diverse
 from patchscaler_cli.models.placement import place
-from patchscaler_cli.models.texture import TextureClassifier, TextureConfig
+from patchscaler_cli.models.texture import TEXTURE_SIDE, TextureClassifier, TextureConfig
 from patchscaler_cli.training.optimizers import adamw
 from patchscaler_cli.training.pairs import Pairs, PatchBatch
 from patchscaler_cli.training.run import Budget, Run, Trainee, autocast
@@ -67,10 +67,10 @@ def train_texture(
     run.resume()
     for progress in run.steps():
         with run.fetching(device):
-            wide = pairs.draw(batch_size, 96)
+            wide = pairs.draw(batch_size, TEXTURE_SIDE * 3 // 2)
         corner = (torch.randint(9, (4,)) * 4).tolist()
-        query = wide.coarse[..., corner[0] : corner[0] + 64, corner[1] : corner[1] + 64]
-        key = wide.hr[..., corner[2] : corner[2] + 64, corner[3] : corner[3] + 64]
+        rows, columns, key_rows, key_columns = (slice(first, first + TEXTURE_SIDE) for first in corner)
+        query, key = wide.coarse[..., rows, columns], wide.hr[..., key_rows, key_columns]
         with autocast(device):
             embedded = trainee.module(torch.cat((query, key)))
         loss, found = contrastive_loss(*embedded.chunk(2))
@@ -94,7 +94,7 @@ def choose_textures(
     """
     patches, embeddings, sources = [], [], []
     for _ in range(-(-entries * per_entry // 256)):
-        batch: PatchBatch = pairs.draw(256, 64)
+        batch: PatchBatch = pairs.draw(256, TEXTURE_SIDE)
         patches.append(((batch.hr + 1) * 127.5).round().to(torch.uint8))
         embeddings.append(classifier(batch.hr))
         sources.append(batch.sources)
