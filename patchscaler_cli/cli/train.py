@@ -126,6 +126,7 @@ def few_step(
     adversarial: Annotated[float, typer.Option(help="Weight of the adversarial loss of pixels.")] = 0.02,
     feature_adversarial: Annotated[float, typer.Option(help="Weight of the adversarial loss of features.")] = 0.01,
     lattice: Annotated[float, typer.Option(help="Weight of the loss of what repeats with every LR pixel.")] = 400.0,
+    texture_energy: Annotated[float, typer.Option(help="Weight of the loss of how much texture there is where.")] = 0.2,
     learning_rate: LearningRate = 1e-4,
 ) -> None:  # fmt: skip
     """Phase 4: one to four steps made good, by pixel, perceptual and adversarial losses."""
@@ -133,7 +134,7 @@ def few_step(
     from patchscaler_cli.training.phases import run_few_step
 
     settings = _settings(data, run, steps, minutes, device, threads, seed, batch_size, init, drawn)
-    weights = FewStepWeights(pixel, perceptual, efficientnet, adversarial, feature_adversarial, lattice)
+    weights = FewStepWeights(pixel, perceptual, efficientnet, adversarial, feature_adversarial, lattice, texture_energy)
     run_few_step(settings, variants, weights, lpips_squeeze, learning_rate)
 
 

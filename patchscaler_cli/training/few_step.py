@@ -30,6 +30,7 @@ from patchscaler_cli.training.pairs import Pairs
 from patchscaler_cli.training.perceptual import PerceptualNetwork
 from patchscaler_cli.training.run import Budget, Run, Trainee, autocast
 from patchscaler_cli.training.texture import ReferenceTextures
+from patchscaler_cli.training.texture_energy import texture_gap
 
 START_SIGMAS = (0.06, 0.3)
 STEP_COUNTS = (1, 2, 3, 4)
@@ -48,12 +49,12 @@ a texture tells it comes late."""
 @dataclass(frozen=True)
 class FewStepWeights:
     """Weights of the losses (perceptual: of LPIPS on SqueezeNet; efficientnet: of all variants of it together; adversarial: of
-    the critic of pixels, and of those of features; lattice: of what repeats with every LR pixel), and how many steps the
+    the critic of pixels, and of those of features; lattice: of what repeats with every LR pixel; texture_energy: of how much texture there is where), and how many steps the
     critics learn alone before the denoiser learns: from the other losses alone it would only learn to be smoother.
 
     What a weight does is to be judged by gradients: at refined areas those of pixels, the critic of pixels, LPIPS,
     EfficientNet's distance, the critics of SqueezeNet's features and those of EfficientNet's are about as
-    1 : 18 : 29 : 34 : 220 : 630. With two to six times as much for the critics of features LPIPS rose on photos that the
+    1 : 18 : 29 : 34 : 220 : 630, and that of texture_energy about as 75. With two to six times as much for the critics of features LPIPS rose on photos that the
     denoiser had not seen after ten minutes or so (weights/README.md, run 6).
     """
 
@@ -63,6 +64,7 @@ class FewStepWeights:
     adversarial: float = 0.02
     feature_adversarial: float = 0.01
     lattice: float = 400.0
+    texture_energy: float = 0.2
     critic_warmup: int = 300
 
     def of_network(self, name: str) -> float:
@@ -143,7 +145,8 @@ def train_few_step(
             of_features = mean_of([look.adversarial_loss(critics.of(name)) for name, look in looks.items()])
         pixel = F.l1_loss(refined, areas.hr)
         repeating = lattice(refinement)
-        loss = weights.pixel * pixel + weights.lattice * repeating
+        gap = texture_gap(refined, areas.hr)
+        loss = weights.pixel * pixel + weights.lattice * repeating + weights.texture_energy * gap
         for name, distance in distances.items():
             loss = loss + weights.of_network(name) * distance
         loss = loss + weights.adversarial * of_pixels + weights.feature_adversarial * of_features
@@ -160,6 +163,7 @@ def train_few_step(
             len(batch.hr),
             pixel=pixel.detach(),
             lattice=repeating.detach(),
+            texture_gap=gap.detach(),
             coarse_pixel=F.l1_loss(areas.coarse, areas.hr),
             **{name: distance.detach() for name, distance in distances.items()},
             adversarial=of_pixels.detach(),
