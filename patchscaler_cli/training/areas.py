@@ -1,6 +1,6 @@
-"""Areas of a few neighbouring patches: what the losses of the few-step phase look at.
+"""Areas of a few neighbouring patches, or of a single large one: what the losses of the few-step phase look at.
 
-Nobody ever sees a patch alone. In an area its neighbours are blended as in a picture, so the losses see the overlaps too,
+Nobody ever sees a small patch alone. In an area its neighbours are blended as in a picture, so the losses see the overlaps too,
 and the deep layers of a perceptual network, for which a single patch is little but border, see what lies around a place.
 """
 

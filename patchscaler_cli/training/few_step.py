@@ -2,7 +2,7 @@
 
 The EDM loss trains the denoiser for infinitely many small steps; a user wants one. This phase walks the sampler's own
 trajectory (no gradient), takes the last step with gradient, and judges what comes out, neighbouring patches blended as in
-a picture: by its pixels, by a perceptual distance and by critics. Start noise and step count are drawn at random, so that
+a picture: by its pixels, by a perceptual distance, by critics and by how much texture it has. Start noise and step count are drawn at random, so that
 every group that the calibration may choose later is a case the network knows.
 """
 
@@ -49,13 +49,14 @@ a texture tells it comes late."""
 @dataclass(frozen=True)
 class FewStepWeights:
     """Weights of the losses (perceptual: of LPIPS on SqueezeNet; efficientnet: of all variants of it together; adversarial: of
-    the critic of pixels, and of those of features; lattice: of what repeats with every LR pixel; texture_energy: of how much texture there is where), and how many steps the
-    critics learn alone before the denoiser learns: from the other losses alone it would only learn to be smoother.
+    the critic of pixels, and of those of features; lattice: of what repeats with every LR pixel; texture_energy: of how much
+    texture there is where), and how many steps the critics learn alone before the denoiser learns: from the other losses alone
+    it would only learn to be smoother.
 
     What a weight does is to be judged by gradients: at refined areas those of pixels, the critic of pixels, LPIPS,
     EfficientNet's distance, the critics of SqueezeNet's features and those of EfficientNet's are about as
-    1 : 18 : 29 : 34 : 220 : 630, and that of texture_energy about as 75. With two to six times as much for the critics of features LPIPS rose on photos that the
-    denoiser had not seen after ten minutes or so (weights/README.md, run 6).
+    1 : 18 : 29 : 34 : 220 : 630, and that of texture_energy about as 75. With two to six times as much for the critics of
+    features LPIPS rose on photos that the denoiser had not seen after ten minutes or so (weights/README.md, run 6).
     """
 
     pixel: float = 0.8
