@@ -188,13 +188,10 @@ class Upscaler:
         tile = (min(side, max(width, height)) + 2 * config.halo) ** 2 * config.channels * 4 * 4
         extent_rows = min(grid.extent[0], side + 2 * grid.size + 2 * REACH)
         band = (6 * BAND_PIXELS + extent_rows * config.scale * grid.extent[1] * config.scale) * 3 * 4
-        batch = (
-            0
-            if settings.coarse_only
-            else min(self.batch_size(settings), patches) * patch_bytes(self._model.config.patch_dit)
-        )
+        sampled = 0 if settings.coarse_only else patches
+        batch = min(self.batch_size(settings), sampled) * patch_bytes(self._model.config.patch_dit)
         memory = LIBRARY_BYTES + kept + max(band + max(tile, batch), out_width * out_height * WRITING_BYTES)
-        evaluations = 0 if settings.coarse_only else patches * ladder.groups[-1].steps
+        evaluations = sampled * ladder.groups[-1].steps
         return UpscalePlan(out_width, out_height, len(sizes), tiles, patches, evaluations, memory)
 
     def bands(
