@@ -95,6 +95,7 @@ class ConvBlock(nn.Module):
 
 
 MANY_TOKENS = 128
+"""Keys from which the fused kernel wins in fp32 on a CPU, somewhere between 64 and 256."""
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:

@@ -15,9 +15,10 @@ from patchscaler_cli.models.diversity import pick_diverse
 from patchscaler_cli.models.memory_file import MOST_ENTRIES, PICTURE_SIDE, StoredMemory
 from patchscaler_cli.models.patchscaler import PatchScalerModel
 from patchscaler_cli.models.tensor_file import as_stored
+from patchscaler_cli.models.texture import TEXTURE_SIDE
 from patchscaler_cli.pipeline.pixels import AnyArray, as_array
 from patchscaler_cli.pipeline.settings import NoProgress, Progress
-from patchscaler_cli.textures.candidates import SIDE, cut, draw_corners
+from patchscaler_cli.textures.candidates import cut, draw_corners
 
 PER_ENTRY = 32
 """Candidates for every entry, as in training."""
@@ -114,7 +115,7 @@ def build_memory(
         progress.advance("pictures")
     if not keys:
         raise PatchScalerError(
-            f"None of the {len(photos)} pictures holds a texture; give sharp photographs of {SIDE}x{SIDE} pixels and more."
+            f"None of the {len(photos)} pictures holds a texture; give sharp photographs of {TEXTURE_SIDE}x{TEXTURE_SIDE} pixels and more."
         )
     embeddings = torch.cat(keys)
     chosen = sorted(set(pick_diverse(embeddings, entries, generator=generator).tolist()))
@@ -126,8 +127,10 @@ def _read(path: Path) -> AnyArray:
     """A photo [H, W, 3] of at least one patch; raises PatchScalerError."""
     photo = as_array(read_picture(path, first_frame=True).pixels)
     height, width = photo.shape[:2]
-    if min(height, width) < SIDE:
-        raise PatchScalerError(f"{path} has {width}x{height} pixels, but a texture takes {SIDE}x{SIDE}.")
+    if min(height, width) < TEXTURE_SIDE:
+        raise PatchScalerError(
+            f"{path} has {width}x{height} pixels, but a texture takes {TEXTURE_SIDE}x{TEXTURE_SIDE}."
+        )
     return photo
 
 

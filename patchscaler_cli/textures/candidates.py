@@ -10,8 +10,6 @@ from torch import Tensor
 from patchscaler_cli.models.texture import TEXTURE_SIDE
 from patchscaler_cli.pipeline.pixels import AnyArray, to_network
 
-SIDE = TEXTURE_SIDE
-"""Side of a patch in pixels."""
 STRIDE = 32
 """Patches lie on a grid and overlap by a half: a texture that one of them cuts lies whole in its neighbour."""
 LEAST_ENERGY = 2 / 255
@@ -63,5 +61,5 @@ def draw_corners(photo: AnyArray, count: int, generator: torch.Generator) -> npt
 
 def cut(photo: AnyArray, corners: npt.NDArray[np.int64]) -> Tensor:
     """The patches of a photo [H, W, 3] at corners [n, 2]: float32 [n, 3, 64, 64] in [-1, 1]."""
-    patches = [to_network(photo[top : top + SIDE, left : left + SIDE]) for top, left in corners]
+    patches = [to_network(photo[top : top + TEXTURE_SIDE, left : left + TEXTURE_SIDE]) for top, left in corners]
     return torch.from_numpy(np.stack(patches))

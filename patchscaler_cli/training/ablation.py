@@ -39,7 +39,7 @@ from patchscaler_cli.training.run import Budget, Run, Trainee, autocast
 SIZES: Mapping[str, Mapping[str, Any]] = {
     "tiny": {},
     "patch 32": {"patch": 32},
-    "patch 128": {"patch": 128},
+    "patch 64": {"patch": 64},
     "token 4": {"token": 4},
     "token 16": {"token": 16},
     "width 128": {"width": 128, "heads": 2},
@@ -52,7 +52,7 @@ SIZES: Mapping[str, Mapping[str, Any]] = {
 """What differs from the configuration of `tiny`."""
 
 PIXELS = 64 * 64 * 64
-"""HR pixels of a step of the EDM loss: of 64 patches of `tiny`. A step of the other losses has half as many."""
+"""HR pixels of a step of the EDM loss: of 16 patches of `tiny`. A step of the other losses has half as many."""
 LEARNING_RATE = 8e-4
 SIGMA = 0.1
 """The start noise of the one step that is trained last and measured."""
