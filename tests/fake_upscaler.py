@@ -12,6 +12,7 @@ from typer.testing import Result
 from patchscaler_cli.pipeline.result import GroupReport, UpscalePlan, UpscaleResult
 from patchscaler_cli.pipeline.settings import NoProgress, Progress, UpscaleSettings
 from patchscaler_cli.sampling.groups import Group, GroupLadder, Preset
+from patchscaler_cli.tiling.grid import PatchGrid
 
 RunCli = Callable[..., Result]
 """The fixture `run_cli`: takes the words of a command line."""
@@ -80,6 +81,7 @@ class FakeUpscaler:
             pixels=pixels,
             kept_coarse=None,
             confidence=np.full((height, width), 0.5, np.float32),
+            grid=PatchGrid(height, width, 16),
             patch_groups=np.zeros((5, 6), np.int64),
             groups=(GroupReport(0.05, 1, 20), GroupReport(0.2, 2, 10)),
             patches=30,

@@ -51,6 +51,13 @@ def test_a_reduced_photo_comes_back_nearer_to_the_truth_than_by_bicubic(tiny: Up
     assert psnr_y(photo, tiny.upscale(low, UpscaleSettings(coarse_only=True)).pixels) > psnr_y(photo, bicubic(low))
 
 
+def test_the_result_says_where_its_patches_lie(tiny: Upscaler, photo: Pixels) -> None:
+    """Reports draw the groups there, whatever the side of the model's patches."""
+    result = tiny.upscale(photo)
+    assert result.patch_groups.shape == (result.grid.rows, result.grid.columns)
+    assert result.grid.extent == photo.shape[:2]
+
+
 def test_nothing_sticks_out_at_the_corners(tiny: Upscaler, photo: Pixels) -> None:
     """A patch's edge is its weakest part, and at the picture's border no neighbour covers it."""
     result = tiny.upscale(photo)

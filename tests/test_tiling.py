@@ -18,7 +18,7 @@ lengths = st.integers(1, 200)
 
 @given(lengths, lengths)
 def test_patches_cover_the_image_and_end_where_it_does(height: int, width: int) -> None:
-    grid = PatchGrid(height, width)
+    grid = PatchGrid(height, width, 16)
     for starts, extent, length in zip((grid.tops, grid.lefts), grid.extent, (height, width), strict=True):
         assert extent == max(length, grid.size)
         assert starts[0] == 0
@@ -29,7 +29,7 @@ def test_patches_cover_the_image_and_end_where_it_does(height: int, width: int) 
 
 @given(lengths, st.integers(1, 200))
 def test_a_larger_image_keeps_the_patches_of_a_smaller_one_but_for_the_last(length: int, more: int) -> None:
-    small, large = PatchGrid(length, length), PatchGrid(length + more, length + more)
+    small, large = PatchGrid(length, length, 16), PatchGrid(length + more, length + more, 16)
     kept = small.rows - 1
     assert np.array_equal(small.tops[:kept], large.tops[:kept])
 

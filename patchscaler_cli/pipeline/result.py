@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,8 +32,8 @@ class UpscaleResult:
         pixels: the result [H, W, 3] in the depth that came in: uint8 (0..255), uint16 (0..65535) or float32 (0..1).
         kept_coarse: the coarse model's image at the same size and depth; None if it was not kept (see `coarse`).
         confidence: the confidence map [h, w] of the (first) LR image, float32 in (0, 1).
-        patch_groups: group of every patch of the patch grid [rows, columns], int64; 0 is the easiest. (A picture that
-            wraps has patches beyond its ends, too.)
+        grid: where the patches lie in the (first) LR image. (A picture that wraps has patches beyond its ends, too.)
+        patch_groups: group of every patch of the grid [rows, columns], int64; 0 is the easiest.
         groups: the groups' settings and patch counts, easiest first; empty with `coarse_only`.
         patches: patches on the grid.
         network_evaluations: how many times a patch went through the Patch-DiT.
@@ -48,6 +47,7 @@ class UpscaleResult:
     pixels: npt.NDArray[Any]
     kept_coarse: npt.NDArray[Any] | None
     confidence: npt.NDArray[np.float32]
+    grid: PatchGrid
     patch_groups: npt.NDArray[np.int64]
     groups: tuple[GroupReport, ...]
     patches: int
@@ -56,11 +56,6 @@ class UpscaleResult:
     device: str
     dtype: str
     warnings: tuple[str, ...] = ()
-
-    @cached_property
-    def grid(self) -> PatchGrid:
-        """Where the patches lie in the (first) LR image, if it does not wrap."""
-        return PatchGrid(*self.confidence.shape)
 
     @property
     def image(self) -> Image:

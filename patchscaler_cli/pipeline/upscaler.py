@@ -49,7 +49,6 @@ LIBRARY_BYTES = 450 * 2**20
 WRITING_BYTES = 4
 """Host memory that a pixel of the result takes in Pillow while it is written, beside the canvas."""
 
-
 Compute = Callable[[Section, UpscaleSettings, Progress, StageClock], Iterator[Band]]
 """Gives a whole picture's bands from the top down, as `Upscaler.bands` does."""
 
@@ -289,6 +288,7 @@ def _result(
         pixels=pixels,
         kept_coarse=None if coarse is None else coarse.pixels,
         confidence=passes[0].confidence,
+        grid=passes[0].grid,
         patch_groups=passes[0].patch_groups,
         groups=() if coarse_only else tuple(reports),
         patches=sum(one.patch_groups.size for one in passes),

@@ -108,7 +108,7 @@ class PatchGrid:
 
     height: int
     width: int
-    size: int = 16
+    size: int
     overlap: int = 2
     wrap: int | None = None
 
