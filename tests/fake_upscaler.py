@@ -81,7 +81,7 @@ class FakeUpscaler:
             pixels=pixels,
             kept_coarse=None,
             confidence=np.full((height, width), 0.5, np.float32),
-            grid=PatchGrid(height, width, 16),
+            grid=PatchGrid(height, width, (16, 16)),
             patch_groups=np.zeros((5, 6), np.int64),
             groups=(GroupReport(0.05, 1, 20), GroupReport(0.2, 2, 10)),
             patches=30,

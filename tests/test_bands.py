@@ -120,7 +120,7 @@ def test_pictures_of_any_height_can_be_cut(height: int, tile: int, rows: int, wo
 def test_sections_follow_each_other_and_hold_what_they_need(
     height: int, width: int, tile: int, workers: int, per_band: int, wrap: int | None
 ) -> None:
-    grid = PatchGrid(height, width, 16, wrap=wrap)
+    grid = PatchGrid(height, width, (16, 18), wrap=wrap)
     picture = np.broadcast_to(np.zeros(3, np.uint8), (height, width, 3))
     sections = list(cut(Section(grid, per_band, 24, 0, 0, grid.rows, picture), tile, workers))
     assert [one.first for one in sections] == [0, *(one.last for one in sections[:-1])]
@@ -134,7 +134,7 @@ def test_sections_follow_each_other_and_hold_what_they_need(
 
 
 def test_a_large_picture_has_a_section_for_every_worker() -> None:
-    grid = PatchGrid(4096, 1024, 16)
+    grid = PatchGrid(4096, 1024, (16, 16))
     picture = np.broadcast_to(np.zeros(3, np.uint8), (4096, 1024, 3))
     whole = Section(grid, 4, 24, 0, 0, grid.rows, picture)
     counts = [len(list(cut(whole, 256, workers))) for workers in (1, 8, 16, 99)]

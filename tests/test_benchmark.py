@@ -77,7 +77,7 @@ def test_operations_grow_with_the_network_evaluations(measured: list[Measurement
 def test_the_coarse_models_operations_are_those_of_its_convolutions(measured: list[Measurement]) -> None:
     """Two for every weight and position that a later layer looks at, and little besides (the colour's low-pass filter)."""
     model = measured[0].case.upscaler.network.coarse
-    side = PatchGrid(SIDE, SIDE, 16).extent[0]  # a single tile, with the picture's ends on every side and no halo
+    side = PatchGrid(SIDE, SIDE, (16, 16)).extent[0]  # a single tile, with the picture's ends on every side and no halo
     trunk = [
         model.head,
         *(layer for layer in model.body.modules() if isinstance(layer, torch.nn.Conv2d)),

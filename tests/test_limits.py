@@ -132,17 +132,17 @@ def test_a_gpu_takes_as_many_patches_as_half_its_free_memory_holds(monkeypatch: 
     gpu, free = torch.device("cuda", 0), 2**30
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 8 * 2**30))
     tiny = replace(SMALL.patch_dit, outer_channels=32)
-    assert batch_size(5, gpu, tiny) == 5
-    assert batch_size(None, gpu, tiny) == free // 2 // limits.patch_bytes(tiny)
-    assert batch_size(None, gpu, replace(tiny, outer_channels=64)) == free // 4 // limits.patch_bytes(tiny)
+    assert batch_size(5, gpu, tiny, 64**2) == 5
+    assert batch_size(None, gpu, tiny, 64**2) == free // 2 // limits.patch_bytes(tiny, 64**2)
+    wide = replace(tiny, outer_channels=64)
+    assert batch_size(None, gpu, wide, 64**2) == free // 4 // limits.patch_bytes(tiny, 64**2)
 
 
 def test_a_batch_has_as_many_pixels_whatever_the_patches_are() -> None:
-    cpu, small = torch.device("cpu"), replace(SMALL.patch_dit, patch=64)
-    large = replace(small, patch=128)
-    assert limits.patch_bytes(large) == 4 * limits.patch_bytes(small)
-    assert batch_size(None, cpu, small) == 4 * batch_size(None, cpu, large) == 32
-    assert batch_size(None, cpu, replace(small, patch=4096)) == 1
+    cpu, config = torch.device("cpu"), SMALL.patch_dit
+    assert limits.patch_bytes(config, 128**2) == 4 * limits.patch_bytes(config, 64**2)
+    assert batch_size(None, cpu, config, 64**2) == 4 * batch_size(None, cpu, config, 128**2) == 32
+    assert batch_size(None, cpu, config, 4096**2) == 1
 
 
 # ---- half precision ---------------------------------------------------------------------------------------------------

@@ -101,7 +101,7 @@ def test_a_ladder_survives_its_way_through_metadata() -> None:
 def test_the_qmap_is_the_mean_confidence_of_each_patch(height: int, width: int) -> None:
     confidence = np.random.default_rng(height * 100 + width).random((height, width), np.float32)
     rows, columns = np.arange(0, height - 15, 14), np.arange(0, width - 15, 14)
-    qmap = quantify(confidence, rows, columns, 16)
+    qmap = quantify(confidence, rows, columns, (16, 16))
     for r, top in enumerate(rows):
         for c, left in enumerate(columns):
             assert np.isclose(qmap[r, c], confidence[top : top + 16, left : left + 16].mean(), atol=1e-5)
@@ -114,7 +114,7 @@ def test_a_patch_is_plain_if_it_and_the_pixels_next_to_it_have_one_colour(height
     lr = np.full((3, height + 1, width + 1), 0.25, np.float32)
     lr[rng.integers(3), rng.integers(height + 1), rng.integers(width + 1)] = rng.choice([0.25, 0.5])
     rows, columns = np.arange(0, height - 15, 7), np.arange(0, width - 15, 7)
-    plain = plain_patches(lr, rows, columns, 16)
+    plain = plain_patches(lr, rows, columns, (16, 16))
     corner = np.s_[16, 16]  # the one pixel that touches a patch nowhere but in a corner is not looked at
     for r, top in enumerate(rows):
         for c, left in enumerate(columns):

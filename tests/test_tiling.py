@@ -5,33 +5,58 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patchscaler_cli.tiling.blending import add_patch, windows
+from patchscaler_cli.tiling.fitting import fitting_grid, fitting_side
 from patchscaler_cli.tiling.grid import PatchGrid, WrappedAxis, reflected, tiles
 from patchscaler_cli.tiling.noise import position_noise
 
 lengths = st.integers(1, 200)
 
 
-@given(lengths, lengths)
-def test_patches_cover_the_image_and_end_where_it_does(height: int, width: int) -> None:
-    grid = PatchGrid(height, width, 16)
-    for starts, extent, length in zip((grid.tops, grid.lefts), grid.extent, (height, width), strict=True):
-        assert extent == max(length, grid.size)
+@given(lengths, lengths, st.integers(4, 20), st.integers(4, 20))
+def test_patches_cover_the_image_and_end_where_it_does(height: int, width: int, rows: int, columns: int) -> None:
+    grid = PatchGrid(height, width, (rows, columns))
+    axes = zip((grid.tops, grid.lefts), grid.extent, (height, width), grid.size, strict=True)
+    for starts, extent, length, size in axes:
+        assert extent == max(length, size)
         assert starts[0] == 0
-        assert starts[-1] + grid.size == extent
+        assert starts[-1] + size == extent
         assert (np.diff(starts) > 0).all()
-        assert (np.diff(starts) <= grid.size - grid.overlap).all()
+        assert (np.diff(starts) <= size - grid.overlap).all()
 
 
-@given(lengths, st.integers(1, 200))
-def test_a_larger_image_keeps_the_patches_of_a_smaller_one_but_for_the_last(length: int, more: int) -> None:
-    small, large = PatchGrid(length, length, 16), PatchGrid(length + more, length + more, 16)
-    kept = small.rows - 1
-    assert np.array_equal(small.tops[:kept], large.tops[:kept])
+@given(lengths, st.sampled_from((None, 5)))
+def test_patches_that_fit_are_of_whole_tokens_and_not_far_from_the_networks_own(length: int, wrap: int | None) -> None:
+    side = fitting_side(length, 32, 2, wrap)
+    assert side % 2 == 0
+    assert 24 <= side <= 40 or (16 <= side <= 40 and length <= 40)
+
+
+@given(st.integers(1, 40))
+def test_a_short_image_is_one_patch_no_longer_than_it_must_be(length: int) -> None:
+    assert fitting_side(length, 32, 2) == max(length + length % 2, 16)
+
+
+@given(lengths, st.sampled_from((None, 5)))
+def test_patches_that_fit_have_no_more_pixels_than_those_of_the_networks_own_side(
+    length: int, wrap: int | None
+) -> None:
+    fitting, own = fitting_grid(length, 1, 32, 2, wrap), PatchGrid(length, 1, (32, 32), wrap=wrap)
+    assert fitting.rows * fitting.size[0] <= own.rows * own.size[0]
+
+
+@pytest.mark.parametrize(
+    ("length", "side"),
+    [(1, 16), (17, 18), (36, 36), (64, 34), (128, 34), (256, 34), (512, 32), (1000, 32)],
+)
+def test_the_side_of_patches_that_fit(length: int, side: int) -> None:
+    """Four patches of 34 pixels cover 128; of 32, five would be needed."""
+    assert fitting_side(length, 32, 2) == side
 
 
 @given(lengths, lengths, st.integers(1, 64))
@@ -137,7 +162,7 @@ def test_wrapped_pixels_are_those_one_period_away(length: int, start: int) -> No
 
 
 def _noise(seed: int, top: int, left: int, size: int) -> torch.Tensor:
-    return position_noise(seed, torch.tensor([top]), torch.tensor([left]), size)[0]
+    return position_noise(seed, torch.tensor([top]), torch.tensor([left]), (size, size))[0]
 
 
 @given(st.integers(0, 2**63 - 1), st.integers(0, 100_000), st.integers(0, 100_000))
@@ -151,9 +176,9 @@ def test_overlapping_patches_share_their_noise(seed: int, top: int, left: int) -
 @settings(max_examples=30)
 def test_noise_with_a_period_comes_again_after_it(top: int, rows: int, columns: int) -> None:
     corner, other = torch.tensor([top]), torch.tensor([-top])
-    here = position_noise(3, corner, other, 16, (rows, columns))
-    assert torch.equal(here, position_noise(3, corner + rows, other - 2 * columns, 16, (rows, columns)))
-    assert not torch.equal(here, position_noise(3, corner + 1, other, 16, (rows, columns)))
+    here = position_noise(3, corner, other, (16, 12), (rows, columns))
+    assert torch.equal(here, position_noise(3, corner + rows, other - 2 * columns, (16, 12), (rows, columns)))
+    assert not torch.equal(here, position_noise(3, corner + 1, other, (16, 12), (rows, columns)))
 
 
 def _lowbias32(x: int) -> int:

@@ -134,8 +134,8 @@ def test_nothing_to_share_by_the_settings(upscaler: Upscaler, settings: UpscaleS
 
 
 def test_nothing_is_shared_in_fp32_on_a_cpu() -> None:
-    assert patches_to_share(half_upscaler(), 20, 20, UpscaleSettings()) == 4
-    assert patches_to_share(small_upscaler(), 20, 20, UpscaleSettings()) == 0
+    assert patches_to_share(half_upscaler(), 30, 30, UpscaleSettings()) == 4
+    assert patches_to_share(small_upscaler(), 30, 30, UpscaleSettings()) == 0
 
 
 # ---- in a folder ------------------------------------------------------------------------------------------------------
@@ -169,7 +169,7 @@ def done(work: tuple[Work, ...], settings: UpscaleSettings | None = None) -> lis
 
 
 def test_small_pictures_of_a_folder_share_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    watched, work = Watched(monkeypatch), album(tmp_path, [(20, 20)] * 12)
+    watched, work = Watched(monkeypatch), album(tmp_path, [(30, 30)] * 12)
     alone = [done((one,)) for one in work]
     one_by_one, files = len(watched.batches), [one.target.read_bytes() for one in work]
     for one in work:
@@ -180,7 +180,7 @@ def test_small_pictures_of_a_folder_share_batches(tmp_path: Path, monkeypatch: p
     if HAS_BF16:
         assert [one.target.read_bytes() for one in work] == files
     assert len(watched.batches) < one_by_one / 3
-    assert max(watched.batches) == batch_size(None, torch.device("cpu"), small_model().patch_dit.config)
+    assert max(watched.batches) == batch_size(None, torch.device("cpu"), small_model().patch_dit.config, 64**2)
     for found, (before,) in zip(outcomes, alone, strict=True):
         assert found.result is not None
         assert before.result is not None

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from patchscaler_cli.models.fused import gated_sum, linear, linear_sum, modulate
+from patchscaler_cli.models.positions import spread_positions
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class PatchDiTConfig:
     """Sizes of Patch-DiT.
 
     Attributes:
-        patch: side of a patch in HR pixels.
+        patch: side of a patch in HR pixels in training; others, of whole tokens, may be somewhat smaller or larger.
         token: side of what a token covers, in HR pixels: a multiple of 4 that divides `patch`.
         width: width of the transformer.
         blocks: transformer blocks.
@@ -225,14 +226,14 @@ class PatchDiT(nn.Module):
         """Estimate the clean residual of every patch.
 
         Args:
-            residual: noisy residuals r_sigma [B, 3, S, S], float32.
+            residual: noisy residuals r_sigma [B, 3, h, w], float32; h and w multiples of the tokens' side.
             sigma: the noise level of each patch [B], float32, positive.
             condition: coarse patches y_0 and, with `sees_lr`, the same part of the LR picture, every pixel repeated to HR
-                size [B, condition_channels, S, S] in [-1, 1], float32.
+                size [B, condition_channels, h, w] in [-1, 1], float32.
             prompt: texture prompt tokens [B, M, prompt_width]; None for the learned empty prompt.
 
         Returns:
-            The denoised residual [B, 3, S, S], float32: x - y_0 as far as it can be told.
+            The denoised residual [B, 3, h, w], float32: x - y_0 as far as it can be told.
         """
         data = self.config.sigma_data
         variance = sigma**2 + data**2
@@ -243,7 +244,7 @@ class PatchDiT(nn.Module):
         return _per_patch(c_skip) * residual + _per_patch(c_out) * raw.float()
 
     def network(self, scaled: Tensor, sigma: Tensor, condition: Tensor, prompt: Tensor | None) -> Tensor:
-        """F of the preconditioning: scaled residual [B, 3, S, S] to [B, 3, S, S], in the weights' dtype or autocast's."""
+        """F of the preconditioning: scaled residual [B, 3, h, w] to [B, 3, h, w], in the weights' dtype or autocast's."""
         dtype = self.stem.weight.dtype
         noise = self.noise_embedding(sigma)  # (B, D)
         if prompt is None:
@@ -255,27 +256,28 @@ class PatchDiT(nn.Module):
         prompt = self.norm_prompt(prompt.to(dtype))  # (B, M, P)
 
         pixels = torch.cat((scaled, condition), 1).to(dtype).contiguous(memory_format=torch.channels_last)
-        outer = self.stem(pixels)  # (B, outer, S/2, S/2)
+        outer = self.stem(pixels)  # (B, outer, h/2, w/2)
         for block in self.outer_down:
             outer = block(outer, noise)
-        inner = self.to_inner(outer)  # (B, inner, S/4, S/4)
+        inner = self.to_inner(outer)  # (B, inner, h/4, w/4)
         for block in self.inner_down:
             inner = block(inner, noise)
-        grid = self.to_tokens(inner)  # (B, D, S/token, S/token)
+        grid = self.to_tokens(inner)  # (B, D, rows, columns)
         b, d, rows, columns = grid.shape
-        tokens = grid.permute(0, 2, 3, 1).reshape(b, rows * columns, d) + self.position.to(grid.dtype)  # (B, T, D)
+        position = spread_positions(self.position, rows, columns).to(grid.dtype)
+        tokens = grid.permute(0, 2, 3, 1).reshape(b, rows * columns, d) + position  # (B, rows * columns, D)
         for block in self.blocks:
             tokens = block(tokens, prompt, modulation)
-        grid = self.norm_tokens(tokens).view(b, rows, columns, d).permute(0, 3, 1, 2)  # (B, D, S/token, S/token)
-        up = F.pixel_shuffle(self.from_tokens(grid), self.config.pooled)  # (B, inner, S/4, S/4)
+        grid = self.norm_tokens(tokens).view(b, rows, columns, d).permute(0, 3, 1, 2)  # (B, D, rows, columns)
+        up = F.pixel_shuffle(self.from_tokens(grid), self.config.pooled)  # (B, inner, h/4, w/4)
         inner = self.merge_inner(torch.cat((up, inner), 1))
         for block in self.inner_up:
             inner = block(inner, noise)
-        up = F.pixel_shuffle(self.from_inner(inner), 2)  # (B, outer, S/2, S/2)
+        up = F.pixel_shuffle(self.from_inner(inner), 2)  # (B, outer, h/2, w/2)
         outer = self.merge_outer(torch.cat((up, outer), 1))
         for block in self.outer_up:
             outer = block(outer, noise)
-        return F.pixel_shuffle(self.out(F.leaky_relu(outer, 0.1)), 2)  # (B, 3, S, S)
+        return F.pixel_shuffle(self.out(F.leaky_relu(outer, 0.1)), 2)  # (B, 3, h, w)
 
 
 def _per_patch(values: Tensor) -> Tensor:

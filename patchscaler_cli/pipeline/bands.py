@@ -23,6 +23,7 @@ from patchscaler_cli.pipeline.pixels import AnyArray
 from patchscaler_cli.pipeline.settings import Progress, UpscaleSettings
 from patchscaler_cli.pipeline.stage_clock import StageClock
 from patchscaler_cli.sampling.groups import GroupLadder
+from patchscaler_cli.tiling.fitting import fitting_grid
 from patchscaler_cli.tiling.grid import PatchGrid
 from patchscaler_cli.tiling.rows import Rows
 
@@ -99,7 +100,7 @@ def whole_picture(model: PatchScalerModel, picture: AnyArray, wrap: bool, seed: 
 
 def rows_per_band(grid: PatchGrid, scale: int) -> int:
     """How many rows of a picture's patches make a band."""
-    return max(1, BAND_PIXELS // (grid.extent[1] * (grid.size - grid.overlap) * scale**2))
+    return max(1, BAND_PIXELS // (grid.extent[1] * (grid.size[0] - grid.overlap) * scale**2))
 
 
 def cut(whole: Section, tile: int, workers: int) -> Iterator[Section]:
@@ -153,7 +154,7 @@ class BandMaker:
         )  # fmt: skip
         self._diffusion = DiffusionStage(
             model, device, self._coarse, ladder,
-            seed=section.seed, batch_size=batch_size(settings.batch_size, device, model.config.patch_dit),
+            seed=section.seed, batch_size=batch_size(settings.batch_size, device, model.config.patch_dit, section.grid.patch_pixels * self._scale**2),
             texture=settings.texture is not False, clock=clock, limits=limits,
             advance=lambda n: progress.advance("diffuse", n),
         )  # fmt: skip
@@ -210,6 +211,8 @@ def bands_together(makers: Sequence[BandMaker], progress: Progress, clock: Stage
 
 def patch_grid(model: PatchScalerModel, height: int, width: int, wrap: bool = False) -> PatchGrid:
     """The patches of an LR picture of that size."""
-    size = model.config.patch_dit.patch // model.config.coarse.scale
+    side, token = (
+        pixels // model.config.coarse.scale for pixels in (model.config.patch_dit.patch, model.config.patch_dit.token)
+    )
     # Beyond the picture's ends: the margin itself, and how far the colour hold reaches.
-    return PatchGrid(height, width, size, wrap=WRAP_MARGIN + REACH if wrap else None)
+    return fitting_grid(height, width, side, token, wrap=WRAP_MARGIN + REACH if wrap else None)

@@ -57,10 +57,10 @@ class DiffusionStage:
         self.seed, self.batch_size, self.texture = seed, batch_size, texture
         self.clock, self.limits, self.advance = clock or StageClock(), limits or Limits(), advance
         self.scale = model.config.coarse.scale
-        self.size = model.config.patch_dit.patch
+        self.size = (grid.size[0] * self.scale, grid.size[1] * self.scale)  # of a patch
         overlap = grid.overlap * self.scale
-        self._row_windows = windows(grid.tops * self.scale, self.size, overlap)
-        self._column_windows = windows(grid.lefts * self.scale, self.size, overlap)
+        self._row_windows = windows(grid.tops * self.scale, self.size[0], overlap)
+        self._column_windows = windows(grid.lefts * self.scale, self.size[1], overlap)
         self._period = (grid.height * self.scale, grid.width * self.scale) if grid.wraps else None
 
     def refine(self, first: int, patch_groups: npt.NDArray[np.int64]) -> Rows:
@@ -94,10 +94,10 @@ class DiffusionStage:
         return self.grid.tops[rows] * self.scale, self.grid.lefts[columns] * self.scale
 
     def pixels(self, patches: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """Conditions [B, C, S, S] and noise [B, 3, S, S] of patches, by their numbers row by row over the grid."""
+        """Conditions [B, C, h, w] and noise [B, 3, h, w] of patches, by their numbers row by row over the grid."""
         tops, lefts = self._corners(patches)
         cut = [
-            self.coarse.rows.view(int(top), int(top) + self.size)[:, :, left : left + self.size]
+            self.coarse.rows.view(int(top), int(top) + self.size[0])[:, :, left : left + self.size[1]]
             for top, left in zip(tops, lefts, strict=True)
         ]
         condition = send(np.stack(cut), self.device)
@@ -109,17 +109,17 @@ class DiffusionStage:
         return condition, noise
 
     def _lr(self, tops: npt.NDArray[np.int64], lefts: npt.NDArray[np.int64]) -> Tensor:
-        """The LR picture's patches with these corners, every pixel repeated to HR size [B, 3, S, S]."""
-        size = self.grid.size
+        """The LR picture's patches with these corners, every pixel repeated to HR size [B, 3, h, w]."""
+        height, width = self.grid.size
         cut = [
-            self.coarse.lr(top, top + size, left, left + size)
+            self.coarse.lr(top, top + height, left, left + width)
             for top, left in zip(tops.tolist(), lefts.tolist(), strict=True)
         ]
         small = send(np.stack(cut), self.device)
         return small.repeat_interleave(self.scale, -2).repeat_interleave(self.scale, -1)
 
     def prompt(self, condition: Tensor) -> Tensor:
-        """Texture prompt tokens [B, M, P] of patches by their conditions [B, C, S, S]: only the coarse patch is asked for."""
+        """Texture prompt tokens [B, M, P] of patches by their conditions [B, C, h, w]: only the coarse patch is asked for."""
         with self.clock.stage("retrieve"):
             values, similarities = self.model.memory.retrieve(self.model.classifier(condition[:, :3]))
             return self.model.encoder.prompt(values, similarities)
@@ -130,11 +130,11 @@ class DiffusionStage:
         return PatchInputs(condition, noise, self.prompt(condition) if self.texture else None)
 
     def _blend(self, rows: RowWindow, patch: int, refined: npt.NDArray[np.float32]) -> None:
-        """Add a patch's residual [3, S, S] to the rows where it belongs."""
+        """Add a patch's residual [3, h, w] to the rows where it belongs."""
         with self.clock.stage("blend"):
             row, column = divmod(patch, self.grid.columns)
             top, left = int(self.grid.tops[row]) * self.scale, int(self.grid.lefts[column]) * self.scale
-            target = rows.view(top, top + self.size)[:, :, left : left + self.size]
+            target = rows.view(top, top + self.size[0])[:, :, left : left + self.size[1]]
             add_patch(target, refined, self._row_windows[row], self._column_windows[column])
 
 
@@ -147,15 +147,21 @@ def refine_together(parts: Sequence[Part]) -> list[tuple[Rows, int]]:
 
     Args:
         parts: a picture's stage, its first row of patches and their groups, as `DiffusionStage.refine` takes them. The
-            stages are alike but for the picture.
+            stages are alike but for the picture. Only patches of one size share batches.
 
     Returns:
         What `DiffusionStage.refine` gives for each alone, and how many times its patches went through the network.
     """
-    stage = parts[0][0]
     shares = [one.share(first, patch_groups) for one, first, patch_groups in parts]
-    evaluations = sample_shares(
-        [share for share, _ in shares], stage.model.patch_dit, stage.ladder, stage.prompt if stage.texture else None,
-        batch_size=stage.batch_size, device=stage.device, limits=stage.limits,
-    )  # fmt: skip
-    return [(rows, count) for (_, rows), count in zip(shares, evaluations, strict=True)]
+    alike: dict[tuple[int, int], list[int]] = {}
+    for number, (stage, _, _) in enumerate(parts):
+        alike.setdefault(stage.size, []).append(number)
+    evaluations: dict[int, int] = {}
+    for numbers in alike.values():
+        stage = parts[numbers[0]][0]
+        counts = sample_shares(
+            [shares[number][0] for number in numbers], stage.model.patch_dit, stage.ladder, stage.prompt if stage.texture else None,
+            batch_size=stage.batch_size, device=stage.device, limits=stage.limits,
+        )  # fmt: skip
+        evaluations |= dict(zip(numbers, counts, strict=True))
+    return [(rows, evaluations[number]) for number, (_, rows) in enumerate(shares)]

@@ -79,20 +79,20 @@ class Limits:
         return taken
 
 
-def patch_bytes(config: PatchDiTConfig) -> int:
-    """What one patch of a batch takes at most."""
-    return PIXEL_BYTES * config.patch**2 * config.outer_channels // 32
+def patch_bytes(config: PatchDiTConfig, pixels: int) -> int:
+    """What one patch of so many HR pixels takes at most in a batch."""
+    return PIXEL_BYTES * pixels * config.outer_channels // 32
 
 
-def batch_size(wanted: int | None, device: torch.device, config: PatchDiTConfig) -> int:
-    """Patches at a time: as many as are `wanted`, or else, on a GPU, as half of its free memory holds."""
+def batch_size(wanted: int | None, device: torch.device, config: PatchDiTConfig, pixels: int) -> int:
+    """Patches of `pixels` HR pixels at a time: as many as are `wanted`, or else, on a GPU, as half of its free memory holds."""
     if wanted is not None:
         return wanted
     if device.type != "cuda":
-        return max(1, CPU_PIXELS // config.patch**2)
+        return max(1, CPU_PIXELS // pixels)
     free, _ = torch.cuda.mem_get_info(device)
-    held = min(free // 2, DEVICE_BYTES) // patch_bytes(config)
-    return max(1, min(MOST_PIXELS // config.patch**2, held))
+    held = min(free // 2, DEVICE_BYTES) // patch_bytes(config, pixels)
+    return max(1, min(MOST_PIXELS // pixels, held))
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:

@@ -45,10 +45,10 @@ def computes_rightly(device: torch.device, dtype: str) -> bool:
     place = torch.tensor([0, 4096])
     with torch.inference_mode():
         expected = _small_network(torch.device("cpu"), torch.float32)
-        noise = position_noise(7, place, place, 8)
+        noise = position_noise(7, place, place, (8, 8))
         try:
             found = _small_network(device, DTYPES[dtype]).float().cpu()
-            drawn = position_noise(7, place.to(device), place.to(device), 8).cpu()
+            drawn = position_noise(7, place.to(device), place.to(device), (8, 8)).cpu()
         except (RuntimeError, NotImplementedError):  # the backend lacks an operation
             return False
     return torch.allclose(found, expected, rtol=0, atol=NEAR[dtype]) and torch.allclose(drawn, noise, atol=1e-3)

@@ -35,7 +35,8 @@ def patches_to_share(upscaler: Upscaler, width: int, height: int, settings: Upsc
     grid = patch_grid(upscaler.network, height, width, settings.wrap)
     patches = grid.rows * grid.columns
     one_band = grid.rows <= rows_per_band(grid, upscaler.network.config.coarse.scale)
-    return patches if patches <= upscaler.batch_size(settings) and one_band else 0
+    batch = upscaler.batch_size(settings, grid.patch_pixels * upscaler.network.config.coarse.scale**2)
+    return patches if patches <= batch and one_band else 0
 
 
 def upscale_together(

@@ -173,7 +173,7 @@ class Upscaler:
             PatchScalerError: if the disk has no room for a picture that is too large for memory.
         """
         out_width, out_height = settings.output_size(width, height)
-        ladder = self.sampling(settings).ladder
+        steps = self.sampling(settings).ladder.groups[-1].steps
         config, tiles, patches = self._model.config.coarse, 0, 0
         sizes = pass_sizes(height, width, out_height, out_width)
         canvases = [canvas_bytes(*each) for each in _canvases(sizes, np.dtype(np.uint8))]
@@ -185,13 +185,12 @@ class Upscaler:
         kept = width * height * 3 + sum(size for size in canvases if size < MAPPED_BYTES)
         side = largest_tile(settings.tile)
         tile = (min(side, max(width, height)) + 2 * config.halo) ** 2 * config.channels * 4 * 4
-        extent_rows = min(grid.extent[0], side + 2 * grid.size + 2 * REACH)
+        extent_rows = min(grid.extent[0], side + 2 * grid.size[0] + 2 * REACH)
         band = (6 * BAND_PIXELS + extent_rows * config.scale * grid.extent[1] * config.scale) * 3 * 4
-        sampled = 0 if settings.coarse_only else patches
-        batch = min(self.batch_size(settings), sampled) * patch_bytes(self._model.config.patch_dit)
+        sampled, pixels = 0 if settings.coarse_only else patches, grid.patch_pixels * config.scale**2
+        batch = min(self.batch_size(settings, pixels), sampled) * patch_bytes(self._model.config.patch_dit, pixels)
         memory = LIBRARY_BYTES + kept + max(band + max(tile, batch), out_width * out_height * WRITING_BYTES)
-        evaluations = sampled * ladder.groups[-1].steps
-        return UpscalePlan(out_width, out_height, len(sizes), tiles, patches, evaluations, memory)
+        return UpscalePlan(out_width, out_height, len(sizes), tiles, patches, sampled * steps, memory)
 
     def bands(
         self, section: Section, settings: UpscaleSettings, progress: Progress, clock: StageClock
@@ -211,9 +210,10 @@ class Upscaler:
         settings = replace(settings, texture=self.prompted(settings))
         return BandMaker(self._model, self._device, section, settings, ladder, progress, clock, self._limits)
 
-    def batch_size(self, settings: UpscaleSettings) -> int:
-        """Patches that go through the network together."""
-        return batch_size(settings.batch_size, self._device, self._model.config.patch_dit)
+    def batch_size(self, settings: UpscaleSettings, pixels: int | None = None) -> int:
+        """Patches of `pixels` HR pixels (None: as many as in training) that go through the network together."""
+        config = self._model.config.patch_dit
+        return batch_size(settings.batch_size, self._device, config, config.patch**2 if pixels is None else pixels)
 
     def upscale(
         self,

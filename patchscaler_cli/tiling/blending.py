@@ -59,9 +59,9 @@ def add_patch(
     """Add one windowed patch to the place where it belongs.
 
     Args:
-        target: the patch's part of the canvas [3, S, S], added to in place.
-        patch: [3, S, S].
-        row_weights: [S], see `windows`.
-        column_weights: [S].
+        target: the patch's part of the canvas [3, h, w], added to in place.
+        patch: [3, h, w].
+        row_weights: [h], see `windows`.
+        column_weights: [w].
     """
     target += patch * row_weights[:, None] * column_weights

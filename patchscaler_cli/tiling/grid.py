@@ -94,38 +94,43 @@ class WrappedAxis(PatchAxis):
         return (np.arange(start, stop, dtype=np.int64) - self.origin) % self.length
 
 
+def patch_axis(length: int, size: int, overlap: int, wrap: int | None) -> PatchAxis:
+    """The patches along one side of an image; `wrap` as in `PatchGrid`."""
+    return PatchAxis(length, size, overlap) if wrap is None else WrappedAxis(length, size, overlap, wrap)
+
+
 @dataclass(frozen=True)
 class PatchGrid:
-    """The patches of one image, anchored at its top left corner: all but the last of a row lie where they do in a larger one.
+    """The patches of one image, all of one size, anchored at its top left corner.
 
     Attributes:
         height: of the image.
         width: of the image.
-        size: side of a patch.
+        size: height and width of a patch.
         overlap: of neighbouring patches, at most half of `size`.
         wrap: None: the image ends at its border. Else it is continued by itself, and this is `WrappedAxis.around`.
     """
 
     height: int
     width: int
-    size: int
+    size: tuple[int, int]
     overlap: int = 2
     wrap: int | None = None
-
-    def _axis(self, length: int) -> PatchAxis:
-        if self.wrap is None:
-            return PatchAxis(length, self.size, self.overlap)
-        return WrappedAxis(length, self.size, self.overlap, self.wrap)
 
     @cached_property
     def vertical(self) -> PatchAxis:
         """Rows of patches."""
-        return self._axis(self.height)
+        return patch_axis(self.height, self.size[0], self.overlap, self.wrap)
 
     @cached_property
     def horizontal(self) -> PatchAxis:
         """Columns of patches."""
-        return self._axis(self.width)
+        return patch_axis(self.width, self.size[1], self.overlap, self.wrap)
+
+    @property
+    def patch_pixels(self) -> int:
+        """LR pixels of a patch."""
+        return self.size[0] * self.size[1]
 
     @property
     def wraps(self) -> bool:
@@ -158,7 +163,7 @@ class PatchGrid:
     def reach(self, first: int, last: int) -> tuple[int, int]:
         """Rows of the extent that rows `first` to `last` of patches cover, with all above the first and below the last."""
         top = 0 if first == 0 else int(self.tops[first])
-        bottom = self.extent[0] if last == self.rows else int(self.tops[last - 1]) + self.size
+        bottom = self.extent[0] if last == self.rows else int(self.tops[last - 1]) + self.size[0]
         return top, bottom
 
     @property

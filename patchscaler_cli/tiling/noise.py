@@ -36,32 +36,33 @@ def _unsigned(x: Tensor) -> Tensor:
     return torch.add((x & 0xFFFF).float(), _shifted(x, 16).float(), alpha=2**16)
 
 
-def position_noise(seed: int, tops: Tensor, lefts: Tensor, size: int, period: tuple[int, int] | None = None) -> Tensor:
-    """Standard normal noise of square patches.
+def position_noise(
+    seed: int, tops: Tensor, lefts: Tensor, size: tuple[int, int], period: tuple[int, int] | None = None
+) -> Tensor:
+    """Standard normal noise of patches.
 
     Args:
         seed: 0 to 2^63 - 1.
         tops: first HR row of each patch [B], int64, not negative unless there is a period; its device is where the
             noise is made.
         lefts: first HR column of each patch [B].
-        size: side S of a patch in pixels.
+        size: rows h and columns w of a patch in pixels.
         period: rows and columns after which the noise comes again; None: never.
 
     Returns:
-        Noise [B, 3, S, S], float32. Integer arithmetic is the same on every device; only the last step, from uniform
+        Noise [B, 3, h, w], float32. Integer arithmetic is the same on every device; only the last step, from uniform
         to normal numbers, rounds as the device does.
     """
     device = tops.device
-    span = torch.arange(size, device=device)
-    rows = (tops[:, None] + span)[:, None, :, None]  # (B, 1, S, 1)
-    columns = (lefts[:, None] + span)[:, None, None, :]  # (B, 1, 1, S)
+    rows = (tops[:, None] + torch.arange(size[0], device=device))[:, None, :, None]  # (B, 1, h, 1)
+    columns = (lefts[:, None] + torch.arange(size[1], device=device))[:, None, None, :]  # (B, 1, 1, w)
     if period is not None:
         rows, columns = rows % period[0], columns % period[1]
     channels = torch.arange(3, device=device).view(1, 3, 1, 1)
     low, high = torch.tensor((seed & _MASK, seed >> 32)).int()  # on the host, which knows the seed at once
     state = _mix(int(_mix(_mix(low) ^ high)) + channels.int())
     state = _mix(state + rows.int())
-    first = _mix(state + columns.int())  # (B, 3, S, S)
+    first = _mix(state + columns.int())  # (B, 3, h, w)
     second = _mix(first + (0x9E3779B9 - 2**32))
     # ---- Box-Muller: two uniform numbers to one normal number
     radius = _unsigned(first).add_(0.5).div_(2**32).clamp_(max=1 - 2**-24).log_().mul_(-2).sqrt_()

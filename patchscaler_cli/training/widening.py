@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from patchscaler_cli.models.coarse import CoarseConfig, CoarseModel
 from patchscaler_cli.models.patch_dit import PatchDiT
+from patchscaler_cli.models.positions import spread_positions
 
 STEM = "stem.weight"
 POSITION = "position"
@@ -33,20 +32,13 @@ def shown_lr(network: PatchDiT) -> PatchDiT:
     return wide
 
 
-def spread_positions(position: Tensor, tokens: int) -> Tensor:
-    """The positions of a patch's tokens [1, T, D], spread over a patch of another size [1, tokens, D], as those of vision
-    transformers are (Dosovitskiy et al. 2021, section 3.2)."""
-    old, new = math.isqrt(position.shape[1]), math.isqrt(tokens)
-    grid = position.view(1, old, old, -1).permute(0, 3, 1, 2)  # (1, D, old, old)
-    return F.interpolate(grid, (new, new), mode="bilinear", align_corners=False).flatten(2).transpose(1, 2)
-
-
 def with_larger_patches(network: PatchDiT, patch: int) -> PatchDiT:
     """The same network for patches of `patch` pixels. Not what it computed before, but better at once: LPIPS of 128 instead of
     64 pixels is lower by 1 % (weights/README.md, run 14)."""
     large = PatchDiT(dataclasses.replace(network.config, patch=patch))
     weights = network.state_dict()
-    large.load_state_dict(weights | {POSITION: spread_positions(weights[POSITION], large.config.tokens)})
+    side = patch // large.config.token
+    large.load_state_dict(weights | {POSITION: spread_positions(weights[POSITION], side, side)})
     return large
 
 

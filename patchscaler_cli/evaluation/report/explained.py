@@ -22,6 +22,12 @@ from patchscaler_cli.evaluation.report.window import Window, data_uri, window_of
 from patchscaler_cli.pipeline.result import UpscaleResult
 from patchscaler_cli.pipeline.trace import PatchTrace
 
+SHOWN = 2
+"""Times its size that a patch is shown."""
+
+TEXTURE = (48, 48)
+"""Rows and columns of a patch that are as large as a texture is shown."""
+
 
 @dataclass(frozen=True)
 class Explanation:
@@ -79,8 +85,8 @@ def patch_at(result: UpscaleResult, x: int, y: int) -> tuple[int, int]:
 
 def _is_seen(result: UpscaleResult, row: int, column: int, window: Window) -> bool:
     grid = result.grid
-    top, left, side = (length * SCALE for length in (grid.tops[row], grid.lefts[column], grid.size))
-    return window.top <= top and top + side <= window.bottom and window.left <= left and left + side <= window.right
+    top, left, height, width = (length * SCALE for length in (grid.tops[row], grid.lefts[column], *grid.size))
+    return window.top <= top and top + height <= window.bottom and window.left <= left and left + width <= window.right
 
 
 def explain_page(explanation: Explanation) -> str:
@@ -111,7 +117,7 @@ transformer takes it away again. The overlays show which patch took what.</p>
 {viewer(one.name, heading, 0, window, layers, ("coarse image", "result"), overlays)}
 {_groups_table(result)}
 <h2>Patches step by step</h2>
-<p>Every picture of a patch is {result.grid.size * SCALE}×{result.grid.size * SCALE} pixels, shown three times as large. After each step the
+<p>Every picture of a patch is {result.grid.size[1] * SCALE}×{result.grid.size[0] * SCALE} pixels, shown {SHOWN} times as large. After each step the
 network's whole change to the coarse patch is shown; the last part takes {100 * (1 - one.fidelity):.0f} % of it (fidelity
 {one.fidelity:g}), without colour drift, blended with its neighbours.</p>
 {"".join(_patch(one, trace, number) for number, trace in enumerate(one.traces, 1))}"""
@@ -136,9 +142,10 @@ def _patch(explanation: Explanation, trace: PatchTrace, number: int) -> str:
     result = explanation.result
     grid = result.grid
     top, left, size = int(grid.tops[trace.row]), int(grid.lefts[trace.column]), grid.size
+    whole = (size[0] * SCALE, size[1] * SCALE)
     confidence = qmap_of(result)[trace.row, trace.column]
     lr = _cut(explanation.lr, top, left, size)
-    ended = _cut(result.pixels, top * SCALE, left * SCALE, size * SCALE)
+    ended = _cut(result.pixels, top * SCALE, left * SCALE, whole)
     pictures = [("input", lr), ("coarse patch", trace.coarse)]
     if trace.steps:
         pictures.append((f"start: noise of σ {trace.sigmas[0]:.3g} on it", trace.start))
@@ -150,7 +157,7 @@ def _patch(explanation: Explanation, trace: PatchTrace, number: int) -> str:
         )
         before = made
     pictures.append(("in the result", ended))
-    figures = "".join(_figure(f"Patch {number}, {caption}", caption, pixels) for caption, pixels in pictures)
+    figures = "".join(_figure(f"Patch {number}, {caption}", caption, pixels, whole) for caption, pixels in pictures)
     does = f"{trace.group.steps} step{'s' if trace.group.steps != 1 else ''} from σ {trace.group.sigma:.3g}"
     does = does if trace.group.steps else "the coarse patch is kept"
     return f"""<section class="picture-part" aria-labelledby="patch{number}">
@@ -172,7 +179,10 @@ def _textures(explanation: Explanation, trace: PatchTrace, number: int) -> str:
         return f"<p>Textures it was shown, by similarity: {listed}. The memory holds no pictures of them.</p>"
     figures = "".join(
         _figure(
-            f"Patch {number}, texture {entry}", f"entry {entry}: {similarity:.3f}", explanation.texture_pictures[entry]
+            f"Patch {number}, texture {entry}",
+            f"entry {entry}: {similarity:.3f}",
+            explanation.texture_pictures[entry],
+            TEXTURE,
         )
         for entry, similarity in trace.textures
     )
@@ -180,13 +190,15 @@ def _textures(explanation: Explanation, trace: PatchTrace, number: int) -> str:
     return f'<p>Textures it was shown, by similarity:</p><div class="steps textures" tabindex="0" role="group" aria-label="{label}">{figures}</div>'
 
 
-def _cut(picture: Pixels, top: int, left: int, side: int) -> Pixels:
-    """A square of a picture [side, side, 3]; what lies beyond its right and bottom is its mirror image, as patches have it."""
-    inside = picture[top : top + side, left : left + side]
-    missing = [(0, side - length) for length in inside.shape[:2]]
+def _cut(picture: Pixels, top: int, left: int, size: tuple[int, int]) -> Pixels:
+    """A part of a picture [*size, 3]; what lies beyond its right and bottom is its mirror image, as patches have it."""
+    inside = picture[top : top + size[0], left : left + size[1]]
+    missing = [(0, wanted - length) for wanted, length in zip(size, inside.shape[:2], strict=True)]
     return np.pad(inside, [*missing, (0, 0)], mode="reflect")
 
 
-def _figure(alt: str, caption: str, pixels: npt.NDArray[np.uint8]) -> str:
-    image = f'<img src="{data_uri(pixels)}" alt="{escape(alt)}" width="192" height="192">'
+def _figure(alt: str, caption: str, pixels: npt.NDArray[np.uint8], size: tuple[int, int]) -> str:
+    """A picture of HR pixels that cover `size` of the result, or are shown as if they did."""
+    height, width = (length * SHOWN for length in size)
+    image = f'<img src="{data_uri(pixels)}" alt="{escape(alt)}" width="{width}" height="{height}">'
     return f"<figure>{image}<figcaption>{escape(caption)}</figcaption></figure>"

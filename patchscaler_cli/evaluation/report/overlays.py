@@ -40,8 +40,8 @@ def overlays_of(name: str, result: UpscaleResult, window: Window) -> list[Overla
 def qmap_of(result: UpscaleResult) -> npt.NDArray[np.float64]:
     """Mean confidence of every patch [rows, columns]; of the part inside the picture, where that is smaller."""
     grid, confidence = result.grid, result.confidence
-    size = grid.size
-    means = [[confidence[y : y + size, x : x + size].mean() for x in grid.lefts] for y in grid.tops]
+    height, width = grid.size
+    means = [[confidence[y : y + height, x : x + width].mean() for x in grid.lefts] for y in grid.tops]
     return np.array(means, np.float64)
 
 
@@ -94,9 +94,9 @@ def evaluations_overlay(result: UpscaleResult, window: Window) -> Overlay:
 def places_overlay(result: UpscaleResult, places: list[tuple[int, int]], window: Window) -> Overlay:
     """Where patches lie, by row and column; numbered from 1 in their order."""
     grid = result.grid
-    side = grid.size * SCALE
+    height, width = (length * SCALE for length in grid.size)
     cells = [
-        f'<rect class="place" x="{grid.lefts[column] * SCALE}" y="{grid.tops[row] * SCALE}" width="{side}" height="{side}"/>'
+        f'<rect class="place" x="{grid.lefts[column] * SCALE}" y="{grid.tops[row] * SCALE}" width="{width}" height="{height}"/>'
         + _number(result, row, column, number)
         for number, (row, column) in enumerate(places, 1)
     ]
@@ -108,7 +108,8 @@ def places_overlay(result: UpscaleResult, places: list[tuple[int, int]], window:
 def _number(result: UpscaleResult, row: int, column: int, number: int) -> str:
     """A number in the middle of a patch."""
     grid = result.grid
-    x, y = ((start + (grid.size - grid.overlap) / 2) * SCALE for start in (grid.lefts[column], grid.tops[row]))
+    starts = grid.tops[row], grid.lefts[column]
+    y, x = ((start + (size - grid.overlap) / 2) * SCALE for start, size in zip(starts, grid.size, strict=True))
     return f'<text x="{x:g}" y="{y:g}">{number}</text>'
 
 
