@@ -47,7 +47,7 @@ def test_patches_that_fit_have_no_more_pixels_than_those_of_the_networks_own_sid
     length: int, wrap: int | None
 ) -> None:
     fitting, own = fitting_grid(length, 1, 32, 2, wrap), PatchGrid(length, 1, (32, 32), wrap=wrap)
-    assert fitting.rows * fitting.size[0] <= own.rows * own.size[0]
+    assert fitting.vertical.different * fitting.size[0] <= own.vertical.different * own.size[0]
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,13 @@ def test_the_refined_picture_of_a_texture_rolled_by_patches_is_the_rolled_pictur
     assert difference(rolled(usual, 14 * 4, -28 * 4), moved) <= 1
 
 
+def test_a_patch_that_comes_again_beyond_an_end_is_sampled_once(upscaler: Upscaler, texture: Pixels) -> None:
+    result = upscaler.upscale(np.tile(texture, (2, 2, 1))[:42, :56], replace(WRAP, groups=1))
+    assert result.grid.size == (16, 16)
+    assert result.patches > 3 * 4
+    assert result.network_evaluations == 3 * 4 * result.groups[0].steps
+
+
 @pytest.mark.parametrize("change", [{"tile": 16}, {"batch_size": 3}, {"tile": 64}])
 def test_tiles_and_batches_do_not_change_the_result(
     upscaler: Upscaler, texture: Pixels, change: dict[str, int]

@@ -77,16 +77,34 @@ class DiffusionStage:
         return refine_together([(self, first, patch_groups)])[0][0]
 
     def share(self, first: int, patch_groups: npt.NDArray[np.int64]) -> tuple[Share, Rows]:
-        """Rows of patches as a share of batches, and where their blended residual comes to lie; arguments as `refine`."""
+        """Rows of patches as a share of batches, and where their blended residual comes to lie; arguments as `refine`.
+
+        Where the picture wraps, patches that lie whole periods apart are one and the same: the first of them is sampled.
+        """
         steps = np.array([group.steps for group in self.ladder.groups])
-        self.advance(int((steps[patch_groups] == 0).sum()))  # those never come up in the loop
         top, bottom = (row * self.scale for row in self.grid.reach(first, first + len(patch_groups)))
         rows = RowWindow(3, self.grid.extent[1] * self.scale, top)
         rows.extend(bottom - top)[:] = 0
         offset = first * self.grid.columns  # patches are numbered row by row over the whole grid
         patches = np.arange(patch_groups.size) + offset
-        blend = partial(self._blend, rows)
-        return Share(patches, patch_groups.ravel(), self.pixels, blend, self.advance), rows.view(top, bottom)
+        twins = self._twins(patches)
+        sampled = np.array(list(twins), np.int64)
+        groups = patch_groups.ravel()[sampled - offset]
+        never = patches.size - int((steps[groups] > 0).sum())
+        self.advance(never)  # those do not come up in the loop
+        blend = partial(self._blend, rows, twins)
+        return Share(sampled, groups, self.pixels, blend, self.advance), rows.view(top, bottom)
+
+    def _twins(self, patches: npt.NDArray[np.int64]) -> dict[int, list[int]]:
+        """The patches that are the same as each by its number, itself among them, by the first number of each such set."""
+        if self._period is None:
+            return {patch: [patch] for patch in patches.tolist()}
+        tops, lefts = self._corners(patches)
+        found: dict[tuple[int, int], list[int]] = {}
+        places = zip((tops % self._period[0]).tolist(), (lefts % self._period[1]).tolist(), strict=True)
+        for place, patch in zip(places, patches.tolist(), strict=True):
+            found.setdefault(place, []).append(patch)
+        return {same[0]: same for same in found.values()}
 
     def _corners(self, patches: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """First HR row and column of patches in the extent, by their numbers."""
@@ -129,13 +147,16 @@ class DiffusionStage:
         condition, noise = self.pixels(patches)
         return PatchInputs(condition, noise, self.prompt(condition) if self.texture else None)
 
-    def _blend(self, rows: RowWindow, patch: int, refined: npt.NDArray[np.float32]) -> None:
-        """Add a patch's residual [3, h, w] to the rows where it belongs."""
+    def _blend(
+        self, rows: RowWindow, twins: dict[int, list[int]], patch: int, refined: npt.NDArray[np.float32]
+    ) -> None:
+        """Add a patch's residual [3, h, w] to the rows wherever it belongs."""
         with self.clock.stage("blend"):
-            row, column = divmod(patch, self.grid.columns)
-            top, left = int(self.grid.tops[row]) * self.scale, int(self.grid.lefts[column]) * self.scale
-            target = rows.view(top, top + self.size[0])[:, :, left : left + self.size[1]]
-            add_patch(target, refined, self._row_windows[row], self._column_windows[column])
+            for twin in twins[patch]:
+                row, column = divmod(twin, self.grid.columns)
+                top, left = int(self.grid.tops[row]) * self.scale, int(self.grid.lefts[column]) * self.scale
+                target = rows.view(top, top + self.size[0])[:, :, left : left + self.size[1]]
+                add_patch(target, refined, self._row_windows[row], self._column_windows[column])
 
 
 Part = tuple[DiffusionStage, int, npt.NDArray[np.int64]]

@@ -38,7 +38,7 @@ def fitting_side(length: int, side: int, step: int, wrap: int | None = None) -> 
     most = int(side * WIDEST) // step * step
     least = -(-int(side * (ALONE if length <= most else NARROWEST)) // step) * step
     covered = {
-        size: size * len(patch_axis(length, size, PatchGrid.overlap, wrap).starts)
+        size: size * patch_axis(length, size, PatchGrid.overlap, wrap).different
         for size in range(least, most + 1, step)
     }
     enough = min(covered.values()) * ENOUGH

@@ -28,11 +28,15 @@ class PatchAxis:
     size: int
     overlap: int
 
+    @property
+    def different(self) -> int:
+        """How many patches there are that are not the same as another."""
+        return max(1, -(-(self.length - self.overlap) // (self.size - self.overlap)))
+
     @cached_property
     def starts(self) -> npt.NDArray[np.int64]:
         """First pixel of every patch [n], counted in the extent."""
-        count = max(1, -(-(self.length - self.overlap) // (self.size - self.overlap)))
-        starts = np.arange(count, dtype=np.int64) * (self.size - self.overlap)
+        starts = np.arange(self.different, dtype=np.int64) * (self.size - self.overlap)
         return np.minimum(starts, max(self.length - self.size, 0))
 
     def nearest(self, positions: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
@@ -70,10 +74,15 @@ class WrappedAxis(PatchAxis):
 
     around: int
 
+    @property
+    def different(self) -> int:
+        """How many patches a period has."""
+        return -(-self.length // (self.size - self.overlap))
+
     @cached_property
     def _patches(self) -> npt.NDArray[np.int64]:
         """First pixel of every patch [n], counted from the image's beginning."""
-        count = -(-self.length // (self.size - self.overlap))  # in a period
+        count = self.different
         periods = 2 + (self.around + self.size) // self.length
         starts = np.arange(-periods * count, periods * count, dtype=np.int64) * self.length // count
         return starts[(starts + self.size > -self.around) & (starts < self.length + self.around)]
