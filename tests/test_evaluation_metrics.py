@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from patchscaler_cli.errors import PatchScalerError
 from patchscaler_cli.evaluation.metrics import Lpips, psnr_y, ssim_y
 from patchscaler_cli.evaluation.niqe import fit, halved, load_pristine, niqe
-from tests.evaluation_samples import textured, write_pristine
+from tests.evaluation_samples import textured, write_lpips, write_pristine
 
 
 def test_psnr_of_one_grey_level_of_error() -> None:
@@ -85,3 +86,10 @@ def test_a_file_that_is_no_lpips_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"nothing")
     with pytest.raises(PatchScalerError, match=r"bad\.safetensors: cannot read LPIPS's weights"):
         Lpips(path)
+
+
+def test_the_distance_with_gradients_is_the_same_distance(tmp_path: Path) -> None:
+    write_lpips(tmp_path)
+    judge, one, other = Lpips(tmp_path / "alex.safetensors"), textured(64, 64), textured(64, 80)[:, 16:]
+    batches = [torch.from_numpy(picture.transpose(2, 0, 1).copy())[None] / 127.5 - 1 for picture in (one, other)]
+    assert float(judge.distance(*batches)) == pytest.approx(judge(one, other), rel=1e-4)

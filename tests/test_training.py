@@ -21,10 +21,10 @@ from patchscaler_cli.errors import PatchScalerError
 from patchscaler_cli.models.patch_dit import PatchDiT
 from patchscaler_cli.models.texture import TextureEncoder
 from patchscaler_cli.pipeline.upscaler import Upscaler
-from patchscaler_cli.training import optimizers
+from patchscaler_cli.training import alignment, optimizers
 from patchscaler_cli.training.diffusion import PromptedDenoiser
 from patchscaler_cli.training.export import details
-from patchscaler_cli.training.few_step import FewStepWeights
+from patchscaler_cli.training.few_step_losses import FewStepWeights
 from patchscaler_cli.training.folder import RunFolder
 from patchscaler_cli.training.looks import random_views
 from patchscaler_cli.training.optimizers import Fp32Muon, muon
@@ -469,3 +469,37 @@ def test_every_weight_has_one_optimiser_and_those_that_listen_are_eager(
     assert sorted(eager) == sorted(id(one) for one in denoiser.listening())
     names = {id(one): name for name, one in denoiser.named_parameters()}
     assert {"patch_dit.blocks.0.prompt_attention.query.weight", "encoder.fine.weight"} < {names[one] for one in eager}
+
+
+def test_the_alignment_table_has_a_row_for_every_loss(
+    trained: RunFolder, data: Path, networks: Path, validation: Path
+) -> None:
+    from typer import Typer
+    from typer.testing import CliRunner
+
+    app = Typer()
+    app.command()(alignment.main)
+    words = [
+        "--run", trained.path, "--data", data, "--hr", validation / "hr", "--lr", validation / "lr", "--every", 1,
+        "--lpips", networks / "alex.safetensors", "--lpips-squeeze", networks / "squeeze.safetensors",
+        "--batches", 2, "--threads", 1,
+    ]  # fmt: skip
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert result.exit_code == 0, result.output
+    table = [[cell.strip() for cell in line.strip("|").split("|")] for line in result.output.splitlines()[2:]]
+    assert [row[0] for row in table] == [
+        "lr", "pixel", "lattice", "texture_energy", "squeezenet", "lite0", "lite2",
+        "critics_of_pixels", "critics_of_squeezenet", "critics_of_lite0", "critics_of_lite2",
+    ]  # fmt: skip
+    assert table[0][4] == "+1.00", "the judge agrees with itself"
+    assert all(-1 <= float(row[4]) <= 1 for row in table)
+
+
+def test_directions_are_mean_gradients() -> None:
+    weights = torch.nn.Parameter(torch.tensor([3.0, 4.0]))
+    found = alignment.Directions([weights])
+    for factor in (1.0, 3.0):
+        found.add({"half the square": factor * weights.square().sum() / 2, "its opposite": -weights.square().sum()})
+    assert found.norm("half the square") == pytest.approx(2 * 5)
+    assert found.agreement("half the square") == pytest.approx(1)
+    assert found.cosine("half the square", "its opposite") == pytest.approx(-1)

@@ -130,7 +130,7 @@ def few_step(
     learning_rate: LearningRate = 1e-4,
 ) -> None:  # fmt: skip
     """Phase 4: one to four steps made good, by pixel, perceptual and adversarial losses."""
-    from patchscaler_cli.training.few_step import FewStepWeights
+    from patchscaler_cli.training.few_step_losses import FewStepWeights
     from patchscaler_cli.training.phases import run_few_step
 
     settings = _settings(data, run, steps, minutes, device, threads, seed, batch_size, init, drawn)
@@ -255,7 +255,7 @@ def all_phases(
 
     from patchscaler_cli.evaluation.metrics import load_lpips
     from patchscaler_cli.training.calibrate import load_sets
-    from patchscaler_cli.training.few_step import FewStepWeights
+    from patchscaler_cli.training.few_step_losses import FewStepWeights
     from patchscaler_cli.training.phases import perceptual_networks
     from patchscaler_cli.training.recipe import minutes_of_phases
 

@@ -86,11 +86,18 @@ class Lpips:
     @torch.inference_mode()
     def features(self, picture: Pixels) -> list[Tensor]:
         """The five layers' unit features [C, h, w] of a picture [H, W, 3]."""
-        mean = torch.tensor([-0.030, -0.088, -0.188]).view(3, 1, 1)
-        deviation = torch.tensor([0.458, 0.448, 0.450]).view(3, 1, 1)
         pixels = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))[None].float() / 127.5 - 1
-        layers = (layer[0] for layer in self._features((pixels - mean) / deviation))
-        return [layer / (layer.square().sum(0, keepdim=True).sqrt() + 1e-10) for layer in layers]
+        return [layer[0] for layer in self._unit_features(pixels)]
+
+    def distance(self, truth: Tensor, pictures: Tensor) -> Tensor:
+        """The mean distance of batches of pictures [B, 3, H, W] in [-1, 1], float32, a scalar with gradients: to ask where it
+        would fall, never to train by."""
+        pairs = zip(self._unit_features(truth), self._unit_features(pictures), strict=True)
+        maps = [
+            ((one - other).square() * self._weights[f"lin{i}"].view(-1, 1, 1)).sum(1)
+            for i, (one, other) in enumerate(pairs)
+        ]
+        return torch.stack([layer.mean() for layer in maps]).sum()
 
     @torch.inference_mode()
     def maps(self, truth: list[Tensor], picture: Pixels) -> list[npt.NDArray[np.float32]]:
@@ -101,6 +108,12 @@ class Lpips:
             ((one - other).square() * self._weights[f"lin{i}"].view(-1, 1, 1)).sum(0).numpy()
             for i, (one, other) in enumerate(pairs)
         ]
+
+    def _unit_features(self, pixels: Tensor) -> list[Tensor]:
+        mean = torch.tensor([-0.030, -0.088, -0.188]).view(3, 1, 1)
+        deviation = torch.tensor([0.458, 0.448, 0.450]).view(3, 1, 1)
+        layers = self._features((pixels - mean) / deviation)
+        return [layer / (layer.square().sum(1, keepdim=True).sqrt() + 1e-10) for layer in layers]
 
     def _features(self, x: Tensor) -> list[Tensor]:
         layers = []

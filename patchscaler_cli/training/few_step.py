@@ -9,7 +9,6 @@ every group that the calibration may choose later is a case the network knows.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -20,17 +19,16 @@ from patchscaler_cli.models.placement import place
 from patchscaler_cli.models.texture import TextureClassifier
 from patchscaler_cli.sampling.schedule import karras_sigmas
 from patchscaler_cli.sampling.solver import solver_step
-from patchscaler_cli.training.areas import area_side, blend, cut, lattice, patches_an_area, patches_of
+from patchscaler_cli.training.areas import area_side, blend, cut, patches_an_area, patches_of
 from patchscaler_cli.training.diffusion import PromptedDenoiser, retrieve_prompt
-from patchscaler_cli.training.discriminator import Critics, critic_loss
-from patchscaler_cli.training.efficientnet import VARIANTS
-from patchscaler_cli.training.looks import Look, mean_of
+from patchscaler_cli.training.discriminator import Critics
+from patchscaler_cli.training.few_step_losses import FewStepWeights, critics_losses, few_step_losses, looks_at
+from patchscaler_cli.training.looks import mean_of
 from patchscaler_cli.training.optimizers import adamw, muon
 from patchscaler_cli.training.pairs import Pairs
 from patchscaler_cli.training.perceptual import PerceptualNetwork
 from patchscaler_cli.training.run import Budget, Run, Trainee, autocast
 from patchscaler_cli.training.texture import ReferenceTextures
-from patchscaler_cli.training.texture_energy import texture_gap
 
 START_SIGMAS = (0.06, 0.3)
 STEP_COUNTS = (1, 2, 3, 4)
@@ -46,40 +44,18 @@ EAGERNESS = 5.0
 a texture tells it comes late."""
 
 
-@dataclass(frozen=True)
-class FewStepWeights:
-    """Weights of the losses (perceptual: of LPIPS on SqueezeNet; efficientnet: of all variants of it together; adversarial: of
-    the critic of pixels, and of those of features; lattice: of what repeats with every LR pixel; texture_energy: of how much
-    texture there is where), and how many steps the critics learn alone before the denoiser learns: from the other losses alone
-    it would only learn to be smoother.
-
-    What a weight does is to be judged by gradients: at refined areas those of pixels, the critic of pixels, LPIPS,
-    EfficientNet's distance, the critics of SqueezeNet's features and those of EfficientNet's are about as
-    1 : 18 : 29 : 34 : 220 : 630, and that of texture_energy about as 75. With two to six times as much for the critics of
-    features LPIPS rose on photos that the denoiser had not seen after ten minutes or so (weights/README.md, run 6).
-    """
-
-    pixel: float = 0.8
-    perceptual: float = 1.0
-    efficientnet: float = 1.0
-    adversarial: float = 0.02
-    feature_adversarial: float = 0.01
-    lattice: float = 400.0
-    texture_energy: float = 0.2
-    critic_warmup: int = 300
-
-    def of_network(self, name: str) -> float:
-        """The weight of the distance by the features of a network: SqueezeNet's, or one of EfficientNet's variants."""
-        return self.perceptual if name == "squeezenet" else self.efficientnet / len(VARIANTS)
-
-
 def sample_last_step(
-    denoiser: PromptedDenoiser, noise: Tensor, condition: Tensor, prompt: Tensor | None, steps: int
+    denoiser: PromptedDenoiser,
+    noise: Tensor,
+    condition: Tensor,
+    prompt: Tensor | None,
+    steps: int,
+    start_sigmas: tuple[float, float],
 ) -> Tensor:
-    """Sample residuals [B, 3, S, S] in `steps` steps from a random share of the `noise` each; only the last step has
-    gradients."""
+    """Sample residuals [B, 3, S, S] in `steps` steps, each from `noise` of a level drawn between `start_sigmas`; only the last
+    step has gradients."""
     device = condition.device
-    low, high = START_SIGMAS
+    low, high = start_sigmas
     starts = (low * (high / low) ** torch.rand(len(condition))).tolist()
     grid = torch.tensor([karras_sigmas(start, steps).tolist() for start in starts], dtype=torch.float32, device=device)
     residual = grid[:, :1, None, None] * noise
@@ -126,7 +102,7 @@ def train_few_step(
     judge = Trainee(critics, adamw(critics, 2e-4, BETAS))
     run = Run(checkpoint, {"denoiser": generator, "critics": judge}, budget)
     run.resume()
-    shares = torch.tensor(STEP_SHARES)
+    shares, pixels_judged = torch.tensor(STEP_SHARES), weights.adversarial > 0
     for progress in run.steps():
         with run.fetching(device):
             areas = pairs.draw(areas_a_step, area_side(config.patch))
@@ -136,40 +112,24 @@ def train_few_step(
         learns = judge.steps >= weights.critic_warmup
         with autocast(device), torch.set_grad_enabled(learns):
             prompt = retrieve_prompt(denoiser, classifier, textures, batch, top_k)
-            residual = sample_last_step(denoiser, noise, batch.condition(config), prompt, steps)
+            residual = sample_last_step(denoiser, noise, batch.condition(config), prompt, steps, START_SIGMAS)
+            critics.requires_grad_(False)
             refinement = blend(residual)
             refined = areas.coarse + refinement
-            critics.requires_grad_(False)
-            looks = {name: Look.at(network, refined, areas.hr, areas.coarse) for name, network in networks.items()}
-            distances = {name: look.distance() for name, look in looks.items()}
-            of_pixels = -critics.pixels(refined, areas.coarse).mean()
-            of_features = mean_of([look.adversarial_loss(critics.of(name)) for name, look in looks.items()])
-        pixel = F.l1_loss(refined, areas.hr)
-        repeating = lattice(refinement)
-        gap = texture_gap(refined, areas.hr)
-        loss = weights.pixel * pixel + weights.lattice * repeating + weights.texture_energy * gap
-        for name, distance in distances.items():
-            loss = loss + weights.of_network(name) * distance
-        loss = loss + weights.adversarial * of_pixels + weights.feature_adversarial * of_features
+            looks = looks_at(areas, refined, networks)
+            losses = few_step_losses(areas, refinement, looks, critics, pixels_judged)
         if learns:
-            generator.step(loss, progress)
+            weighted = [weights.of(name, len(networks)) * loss for name, loss in losses.items()]
+            generator.step(torch.stack(weighted).sum(), progress)
 
         critics.requires_grad_(True)
         with autocast(device):
-            both = torch.cat((areas.hr, refined.detach()))
-            doubt = critic_loss(*critics.pixels(both, areas.coarse.repeat(2, 1, 1, 1)).chunk(2))
-            doubts = {name: look.critic_loss(critics.of(name)) for name, look in looks.items()}
-        judge.step(mean_of([doubt, *doubts.values()]), progress)
+            doubts = critics_losses(areas, refined, looks, critics, pixels_judged)
+        judge.step(mean_of(list(doubts.values())), progress)
         run.record(
             len(batch.hr),
-            pixel=pixel.detach(),
-            lattice=repeating.detach(),
-            texture_gap=gap.detach(),
             coarse_pixel=F.l1_loss(areas.coarse, areas.hr),
-            **{name: distance.detach() for name, distance in distances.items()},
-            adversarial=of_pixels.detach(),
-            feature_adversarial=of_features.detach(),
-            critic=doubt.detach(),
+            **{name: loss.detach() for name, loss in losses.items()},
             **{f"{name}_critic": doubt.detach() for name, doubt in doubts.items()},
         )
     average = generator.average

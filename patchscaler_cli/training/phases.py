@@ -12,7 +12,8 @@ from patchscaler_cli.errors import UsageError
 from patchscaler_cli.training.coarse import train_coarse
 from patchscaler_cli.training.diffusion import train_diffusion
 from patchscaler_cli.training.efficientnet import VARIANTS, EfficientNetLite
-from patchscaler_cli.training.few_step import FewStepWeights, train_few_step
+from patchscaler_cli.training.few_step import train_few_step
+from patchscaler_cli.training.few_step_losses import FewStepWeights
 from patchscaler_cli.training.folder import RunFolder
 from patchscaler_cli.training.graphics import drawn_pictures
 from patchscaler_cli.training.pairs import residual_deviation
