@@ -7,12 +7,15 @@ import math
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from patchscaler_cli.evaluation.columns import metric_columns
 from patchscaler_cli.evaluation.comparison import Comparison, Row
+from patchscaler_cli.evaluation.folder import per_patch_errors
 from patchscaler_cli.evaluation.tables import as_values, cells, write_csv
-from tests.evaluation_samples import compared_pictures, example
+from tests.evaluation_samples import compared_pictures, example, textured
+from tests.small_model import small_upscaler
 
 
 @pytest.fixture
@@ -71,6 +74,22 @@ def test_the_qmap_is_ranked_against_the_error_of_the_coarse_image() -> None:
     _, comparison = compared_pictures([example()])
     assert comparison.qmap_spearman is not None
     assert -1 <= comparison.qmap_spearman <= 1
+
+
+def test_the_error_of_a_patch_is_that_of_its_own_pixels() -> None:
+    """A coarse image that is right but for one pixel: only the patches that cover it have an error."""
+    result = small_upscaler().upscale(textured(40, 30))
+    truth = result.coarse.copy()
+    pixel = truth[4 * 20, 4 * 29]  # of row 20 and the last column of the LR picture
+    pixel[:] = np.where(pixel < 128, pixel + 96, pixel - 96)
+    qmap, errors = per_patch_errors(result, truth)
+    grid = result.grid
+    covers = [
+        [top <= 20 < top + grid.size[0] and left <= 29 < left + grid.size[1] for left in grid.lefts]
+        for top in grid.tops
+    ]
+    assert qmap.shape == errors.shape == (grid.rows * grid.columns,)
+    np.testing.assert_allclose(errors, np.ravel(covers) * 96 / (grid.patch_pixels * 16))
 
 
 def test_without_the_model_there_is_no_qmap() -> None:

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from patchscaler_cli.evaluation.examples import Example, examples
+from patchscaler_cli.evaluation.examples import SCALE, Example, examples
 from patchscaler_cli.evaluation.methods import bicubic
 from patchscaler_cli.evaluation.metrics import Pixels, psnr_y, spearman, ssim_y
+from patchscaler_cli.evaluation.patch_means import patch_means
 from patchscaler_cli.pipeline.result import UpscaleResult
 from patchscaler_cli.pipeline.settings import UpscaleSettings
 from patchscaler_cli.pipeline.upscaler import Upscaler
@@ -52,15 +53,9 @@ def measure(
 
 
 def per_patch_errors(result: UpscaleResult, hr: Pixels) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Mean confidence and mean absolute error (in 8-bit levels) of the coarse image over 64x64-pixel patches side by side."""
-    side, low = 64, 16
-    rows, columns = hr.shape[0] // side, hr.shape[1] // side
-    error = np.abs(result.coarse.astype(np.float64) - hr).mean(2)[: rows * side, : columns * side]
-    confidence = result.confidence.astype(np.float64)[: rows * low, : columns * low]
-    return (
-        confidence.reshape(rows, low, columns, low).mean((1, 3)).ravel(),
-        error.reshape(rows, side, columns, side).mean((1, 3)).ravel(),
-    )
+    """Mean confidence and mean absolute error (in 8-bit levels) of the coarse image over every patch [P]."""
+    error = np.abs(result.coarse.astype(np.float64) - hr).mean(2)
+    return patch_means(result.confidence, result.grid).ravel(), patch_means(error, result.grid, SCALE).ravel()
 
 
 def summarise(measured: list[Measured]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from patchscaler_cli.evaluation.examples import SCALE
+from patchscaler_cli.evaluation.patch_means import patch_means
 from patchscaler_cli.evaluation.report.window import Window
 from patchscaler_cli.pipeline.result import UpscaleResult
 
@@ -39,10 +40,7 @@ def overlays_of(name: str, result: UpscaleResult, window: Window) -> list[Overla
 
 def qmap_of(result: UpscaleResult) -> npt.NDArray[np.float64]:
     """Mean confidence of every patch [rows, columns]; of the part inside the picture, where that is smaller."""
-    grid, confidence = result.grid, result.confidence
-    height, width = grid.size
-    means = [[confidence[y : y + height, x : x + width].mean() for x in grid.lefts] for y in grid.tops]
-    return np.array(means, np.float64)
+    return patch_means(result.confidence, result.grid)
 
 
 def _qmap(name: str, result: UpscaleResult, window: Window) -> Overlay:
