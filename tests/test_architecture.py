@@ -37,7 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models": set(),
     "store": set(),
     "training": {"models", "sampling", "tiling", "evaluation", "pipeline"},
-    "evaluation": {"pipeline", "tiling", "images", "store", "models", "textures"},
+    "evaluation": {"pipeline", "images", "store", "models", "textures"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 

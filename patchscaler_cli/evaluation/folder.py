@@ -12,7 +12,6 @@ import numpy.typing as npt
 from patchscaler_cli.evaluation.examples import SCALE, Example, examples
 from patchscaler_cli.evaluation.methods import bicubic
 from patchscaler_cli.evaluation.metrics import Pixels, psnr_y, spearman, ssim_y
-from patchscaler_cli.evaluation.patch_means import patch_means
 from patchscaler_cli.pipeline.result import UpscaleResult
 from patchscaler_cli.pipeline.settings import UpscaleSettings
 from patchscaler_cli.pipeline.upscaler import Upscaler
@@ -55,7 +54,7 @@ def measure(
 def per_patch_errors(result: UpscaleResult, hr: Pixels) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Mean confidence and mean absolute error (in 8-bit levels) of the coarse image over every patch [P]."""
     error = np.abs(result.coarse.astype(np.float64) - hr).mean(2)
-    return patch_means(result.confidence, result.grid).ravel(), patch_means(error, result.grid, SCALE).ravel()
+    return result.patch_means(result.confidence).ravel(), result.patch_means(error, SCALE).ravel()
 
 
 def summarise(measured: list[Measured]) -> dict[str, Any]:

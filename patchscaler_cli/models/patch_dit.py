@@ -239,5 +239,10 @@ class PatchDiT(nn.Module):
         return F.pixel_shuffle(self.out(F.leaky_relu(outer, 0.1)), 2)  # (B, 3, h, w)
 
 
+def repeated(lr: Tensor, scale: int) -> Tensor:
+    """LR pictures [B, C, h, w] as the denoiser is shown them: every pixel repeated to HR size [B, C, scale h, scale w]."""
+    return lr.repeat_interleave(scale, -2).repeat_interleave(scale, -1)
+
+
 def _per_patch(values: Tensor) -> Tensor:
     return values.view(-1, 1, 1, 1)

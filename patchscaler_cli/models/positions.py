@@ -22,3 +22,9 @@ def spread_positions(position: Tensor, rows: int, columns: int) -> Tensor:
     grid = position.float().view(1, side, side, -1).permute(0, 3, 1, 2)  # (1, D, side, side)
     spread = F.interpolate(grid, (rows, columns), mode="bilinear", align_corners=False)
     return spread.flatten(2).transpose(1, 2).to(position.dtype)
+
+
+def squarely_spread(position: Tensor, tokens: int) -> Tensor:
+    """The same for a square patch of so many tokens [1, tokens, D]."""
+    side = math.isqrt(tokens)
+    return spread_positions(position, side, side)

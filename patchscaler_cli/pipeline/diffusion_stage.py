@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from patchscaler_cli.models.patch_dit import repeated
 from patchscaler_cli.models.patchscaler import PatchScalerModel
 from patchscaler_cli.models.placement import send
 from patchscaler_cli.pipeline.coarse_stage import CoarseStage
@@ -133,8 +134,7 @@ class DiffusionStage:
             self.coarse.lr(top, top + height, left, left + width)
             for top, left in zip(tops.tolist(), lefts.tolist(), strict=True)
         ]
-        small = send(np.stack(cut), self.device)
-        return small.repeat_interleave(self.scale, -2).repeat_interleave(self.scale, -1)
+        return repeated(send(np.stack(cut), self.device), self.scale)
 
     def prompt(self, condition: Tensor) -> Tensor:
         """Texture prompt tokens [B, M, P] of patches by their conditions [B, C, h, w]: only the coarse patch is asked for."""

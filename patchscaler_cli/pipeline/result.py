@@ -57,6 +57,18 @@ class UpscaleResult:
     dtype: str
     warnings: tuple[str, ...] = ()
 
+    def patch_means(self, values: npt.NDArray[Any], scale: int = 1) -> npt.NDArray[np.float64]:
+        """The mean of a map over every patch [rows, columns]; over the part inside the map, where a patch reaches beyond it.
+
+        Args:
+            values: the map [H, W] of the whole (first) LR image, which does not wrap.
+            scale: how many values along an axis stand for an LR pixel.
+        """
+        height, width = (side * scale for side in self.grid.size)
+        tops, lefts = (starts * scale for starts in (self.grid.tops, self.grid.lefts))
+        means = [[values[top : top + height, left : left + width].mean() for left in lefts] for top in tops]
+        return np.array(means, np.float64)
+
     @property
     def image(self) -> Image:
         """The result as an 8-bit RGB Pillow image."""

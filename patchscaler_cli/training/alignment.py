@@ -7,7 +7,7 @@ The judge measures here and never trains: what its gradients say decides at most
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -16,23 +16,19 @@ import typer
 from torch import Tensor, nn
 
 from patchscaler_cli.evaluation.examples import Example, examples
-from patchscaler_cli.evaluation.metrics import Lpips, load_lpips
+from patchscaler_cli.evaluation.metrics import load_lpips
 from patchscaler_cli.models.coarse import CoarseModel
+from patchscaler_cli.models.patch_dit import repeated
 from patchscaler_cli.pipeline.pixels import to_network
 from patchscaler_cli.training.areas import area_side, blend, cut, patches_of
 from patchscaler_cli.training.diffusion import PromptedDenoiser
 from patchscaler_cli.training.discriminator import Critics
-from patchscaler_cli.training.few_step import AREAS, sample_last_step
+from patchscaler_cli.training.few_step import AREAS, START_SIGMAS, sample_last_step
 from patchscaler_cli.training.few_step_losses import FewStepWeights, few_step_losses, looks_at
 from patchscaler_cli.training.folder import RunFolder
-from patchscaler_cli.training.graphics import drawn_pictures
 from patchscaler_cli.training.pairs import PatchBatch
-from patchscaler_cli.training.phases import DRAWN_SEED, perceptual_networks
-from patchscaler_cli.training.photos import load_photos
-from patchscaler_cli.training.run import autocast, load_checkpoint
-
-LEAST = 0.06
-"""The least start noise that the calibration may choose."""
+from patchscaler_cli.training.phases import PhaseSettings, perceptual_networks
+from patchscaler_cli.training.run import Budget, autocast, load_checkpoint
 
 
 class Directions:
@@ -74,7 +70,7 @@ def _cosine(a: Tensor, b: Tensor) -> float:
 
 
 @torch.no_grad()
-def validation_areas(pictures: list[Example], model: CoarseModel, side: int) -> Iterator[PatchBatch]:
+def validation_areas(pictures: Iterable[Example], model: CoarseModel, side: int) -> Iterator[PatchBatch]:
     """Every picture's areas of `side` HR pixels, side by side and a picture a batch; turned and drawn by nobody."""
     for picture in pictures:
         lr = torch.from_numpy(to_network(picture.lr))[None]
@@ -82,7 +78,7 @@ def validation_areas(pictures: list[Example], model: CoarseModel, side: int) -> 
         full = (
             torch.from_numpy(to_network(picture.hr))[None],
             coarse,
-            lr.repeat_interleave(scale, -2).repeat_interleave(scale, -1),
+            repeated(lr, scale),
         )
         parts = [
             one.unfold(2, side, side).unfold(3, side, side).permute(0, 2, 3, 1, 4, 5).flatten(0, 2) for one in full
@@ -97,7 +93,7 @@ def refined_by(denoiser: PromptedDenoiser, areas: PatchBatch) -> Tensor:
     batch = patches_of(areas, config.patch)
     with autocast(areas.hr.device):
         noise = cut(torch.randn_like(areas.coarse), config.patch)
-        return blend(sample_last_step(denoiser, noise, batch.condition(config), None, 1, (LEAST, LEAST)))
+        return blend(sample_last_step(denoiser, noise, batch.condition(config), None, 1, (START_SIGMAS[0],) * 2))
 
 
 def main(
@@ -114,21 +110,20 @@ def main(
     seed: Annotated[int, typer.Option(help="Of everything drawn at random.")] = 0,
 ) -> None:
     """Print a table: of every loss the gradient's norm, its agreement, and its cosine with the judge's on each LR folder."""
-    torch.set_num_threads(threads)
-    torch.manual_seed(seed)
-    folder, device, weights = RunFolder(run), torch.device("cpu"), FewStepWeights()
-    networks = perceptual_networks(lpips_squeeze, weights, device)
+    folder, device = RunFolder(run), torch.device("cpu")
+    settings = PhaseSettings(data, folder, Budget(), device, seed, threads, drawn=drawn)
+    settings.begin()
+    networks = perceptual_networks(lpips_squeeze, FewStepWeights(), device)
     denoiser = folder.load_denoiser(folder.few_step).requires_grad_(True)
     critics = Critics({name: network.critics_layers for name, network in networks.items()})
     critics.load_state_dict(load_checkpoint(folder.few_step)["trainees"]["critics"]["module"])
     critics.requires_grad_(False)
-    judge, side = load_lpips(lpips), area_side(denoiser.patch_dit.config.patch)
+    judge, coarse, side = load_lpips(lpips), folder.load_coarse(), area_side(denoiser.patch_dit.config.patch)
     found = Directions([weight for name, weight in denoiser.patch_dit.named_parameters() if "prompt" not in name])
     for one in lr:
-        for areas in validation_areas(list(examples(hr, one, every)), folder.load_coarse(), side):
-            found.add({one.name: distance_of(judge, denoiser, areas)})
-    photos = load_photos(data, threads)
-    pairs = folder.pairs(photos.joined(drawn_pictures(drawn, DRAWN_SEED)) if drawn else photos, 1)
+        for areas in validation_areas(examples(hr, one, every), coarse, side):
+            found.add({one.name: judge.distance(areas.hr, areas.coarse + refined_by(denoiser, areas))})
+    pairs = folder.pairs(settings.photos(), 1)
     losses: list[str] = []
     for _ in range(batches):
         areas = pairs.draw(AREAS, side)
@@ -138,19 +133,14 @@ def main(
             scalars = few_step_losses(areas, refinement, looks, critics, pixels_judged=True)
         found.add(scalars)
         losses = list(scalars)
-    judges = [one.name for one in lr]
+    judges, weights = [one.name for one in lr], FewStepWeights().by_loss(networks)
     print(
         f"| loss | weight | norm | agreement | {' | '.join(judges)} |\n| --- | --- | --- | --- |{' --- |' * len(judges)}"
     )
     for name in [*judges, *losses]:
-        weight = f"{weights.of(name, len(networks)):.3g}" if name in losses else ""
+        weight = f"{weights[name]:.3g}" if name in losses else ""
         cosines = " | ".join(f"{found.cosine(name, one):+.2f}" for one in judges)
         print(f"| {name} | {weight} | {found.norm(name):.4g} | {found.agreement(name):.2f} | {cosines} |", flush=True)
-
-
-def distance_of(judge: Lpips, denoiser: PromptedDenoiser, areas: PatchBatch) -> Tensor:
-    """The judge's mean distance of refined areas, a scalar with gradients."""
-    return judge.distance(areas.hr, areas.coarse + refined_by(denoiser, areas))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ known.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ import torch
 from torch import Tensor
 
 from patchscaler_cli.errors import PatchScalerError
-from patchscaler_cli.models.positions import spread_positions
+from patchscaler_cli.models.positions import squarely_spread
 from patchscaler_cli.models.tensor_file import open_tensors
 from patchscaler_cli.training.run import load_checkpoint
 from patchscaler_cli.training.widening import POSITION, STEM, widened_stem
@@ -52,8 +51,8 @@ class Beyond:
             names = [name for name in file.keys() if name.startswith(PREFIX) and OF_PROMPT not in name]  # noqa: SIM118
             known = {name: file.get_tensor(name).float() for name in names if name in mean}
         if PREFIX + POSITION in known:
-            side = math.isqrt(mean[PREFIX + POSITION].shape[1])
-            known[PREFIX + POSITION] = spread_positions(known[PREFIX + POSITION], side, side)
+            tokens = mean[PREFIX + POSITION].shape[1]
+            known[PREFIX + POSITION] = squarely_spread(known[PREFIX + POSITION], tokens)
         if not known or any(mean[name].shape != old.shape for name, old in known.items()):
             raise PatchScalerError(f"{self.earlier}: its denoiser has other sizes; nothing can go on from it.")
         return mean | {name: mean[name] + self.share * (mean[name] - old) for name, old in known.items()}
@@ -75,10 +74,10 @@ def average_few_step(checkpoints: Sequence[Path], output: Path, beyond: Beyond |
     """
     first, averages = _load(checkpoints, DENOISER)
     channels = max(one[PREFIX + STEM].shape[1] for one in averages)
-    side = math.isqrt(first["trainees"][DENOISER]["average"][PREFIX + POSITION].shape[1])
+    tokens = first["trainees"][DENOISER]["average"][PREFIX + POSITION].shape[1]
     for one in averages:
         one[PREFIX + STEM] = widened_stem(one[PREFIX + STEM], channels)
-        one[PREFIX + POSITION] = spread_positions(one[PREFIX + POSITION], side, side)
+        one[PREFIX + POSITION] = squarely_spread(one[PREFIX + POSITION], tokens)
     _write_mean(first, averages, checkpoints, DENOISER, output, beyond)
 
 

@@ -102,7 +102,7 @@ def train_few_step(
     judge = Trainee(critics, adamw(critics, 2e-4, BETAS))
     run = Run(checkpoint, {"denoiser": generator, "critics": judge}, budget)
     run.resume()
-    shares, pixels_judged = torch.tensor(STEP_SHARES), weights.adversarial > 0
+    shares, pixels_judged, weight = torch.tensor(STEP_SHARES), weights.adversarial > 0, weights.by_loss(networks)
     for progress in run.steps():
         with run.fetching(device):
             areas = pairs.draw(areas_a_step, area_side(config.patch))
@@ -119,7 +119,7 @@ def train_few_step(
             looks = looks_at(areas, refined, networks)
             losses = few_step_losses(areas, refinement, looks, critics, pixels_judged)
         if learns:
-            weighted = [weights.of(name, len(networks)) * loss for name, loss in losses.items()]
+            weighted = [weight[name] * loss for name, loss in losses.items()]
             generator.step(torch.stack(weighted).sum(), progress)
 
         critics.requires_grad_(True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +18,8 @@ from patchscaler_cli.training.perceptual import PerceptualNetwork
 from patchscaler_cli.training.texture_energy import texture_gap
 
 SQUEEZENET = "squeezenet"
+CRITICS_OF = "critics_of_"
+CRITIC_OF_PIXELS = CRITICS_OF + "pixels"
 
 
 @dataclass(frozen=True)
@@ -41,19 +43,18 @@ class FewStepWeights:
     texture_energy: float = 0.2
     critic_warmup: int = 300
 
-    def of(self, loss: str, networks: int) -> float:
-        """The weight of one of `few_step_losses`, where there are so many perceptual networks."""
-        if loss in ("pixel", "lattice", "texture_energy"):
-            return float(getattr(self, loss))
-        if loss == CRITIC_OF_PIXELS:
-            return self.adversarial
-        if loss.startswith(CRITICS_OF):
-            return self.feature_adversarial / networks
-        return self.perceptual if loss == SQUEEZENET else self.efficientnet / len(VARIANTS)
-
-
-CRITICS_OF = "critics_of_"
-CRITIC_OF_PIXELS = CRITICS_OF + "pixels"
+    def by_loss(self, networks: Collection[str]) -> dict[str, float]:
+        """The weights of `few_step_losses` by their names, with perceptual networks of these names."""
+        weights = {
+            "pixel": self.pixel,
+            "lattice": self.lattice,
+            "texture_energy": self.texture_energy,
+            CRITIC_OF_PIXELS: self.adversarial,
+        }
+        for name in networks:
+            weights[name] = self.perceptual if name == SQUEEZENET else self.efficientnet / len(VARIANTS)
+            weights[CRITICS_OF + name] = self.feature_adversarial / len(networks)
+        return weights
 
 
 def looks_at(areas: PatchBatch, refined: Tensor, networks: Mapping[str, PerceptualNetwork]) -> dict[str, Look]:

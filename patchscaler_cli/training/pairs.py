@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from patchscaler_cli.models.coarse import CoarseModel
-from patchscaler_cli.models.patch_dit import PatchDiTConfig
+from patchscaler_cli.models.patch_dit import PatchDiTConfig, repeated
 from patchscaler_cli.training.degradation import Degradation, degrade
 from patchscaler_cli.training.photos import Photos, dihedral
 from patchscaler_cli.training.run import autocast
@@ -90,8 +90,7 @@ class Pairs:
         hr = _cut(self.photos.images, (photo,), top, left, size)
         coarse = _cut(self.coarse, (variant, photo), top, left, size)
         scale = height // self.lr.shape[-2]
-        lr = _cut(self.lr, (variant, photo), top // scale, left // scale, size // scale)
-        lr = lr.repeat_interleave(scale, -2).repeat_interleave(scale, -1)
+        lr = repeated(_cut(self.lr, (variant, photo), top // scale, left // scale, size // scale), scale)
         near_top, near_left = _aside(top, left, size, height, width)
         neighbour = _cut(self.photos.images, (photo,), near_top, near_left, size)
         patches = torch.stack((hr, coarse, lr, neighbour)).float() / 127.5 - 1  # (4, B, 3, S, S)

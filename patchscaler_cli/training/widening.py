@@ -8,7 +8,7 @@ from torch import Tensor
 
 from patchscaler_cli.models.coarse import CoarseConfig, CoarseModel
 from patchscaler_cli.models.patch_dit import PatchDiT
-from patchscaler_cli.models.positions import spread_positions
+from patchscaler_cli.models.positions import squarely_spread
 
 STEM = "stem.weight"
 POSITION = "position"
@@ -37,8 +37,7 @@ def with_larger_patches(network: PatchDiT, patch: int) -> PatchDiT:
     64 pixels is lower by 1 % (weights/README.md, run 14)."""
     large = PatchDiT(dataclasses.replace(network.config, patch=patch))
     weights = network.state_dict()
-    side = patch // large.config.token
-    large.load_state_dict(weights | {POSITION: spread_positions(weights[POSITION], side, side)})
+    large.load_state_dict(weights | {POSITION: squarely_spread(weights[POSITION], large.config.tokens)})
     return large
 
 

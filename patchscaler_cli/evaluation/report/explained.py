@@ -187,7 +187,7 @@ def _textures(explanation: Explanation, trace: PatchTrace, number: int) -> str:
         for entry, similarity in trace.textures
     )
     label = f"Textures of patch {number}"
-    return f'<p>Textures it was shown, by similarity:</p><div class="steps textures" tabindex="0" role="group" aria-label="{label}">{figures}</div>'
+    return f'<p>Textures it was shown, by similarity:</p><div class="steps" tabindex="0" role="group" aria-label="{label}">{figures}</div>'
 
 
 def _cut(picture: Pixels, top: int, left: int, size: tuple[int, int]) -> Pixels:

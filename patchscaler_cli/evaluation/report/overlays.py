@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from patchscaler_cli.evaluation.examples import SCALE
-from patchscaler_cli.evaluation.patch_means import patch_means
 from patchscaler_cli.evaluation.report.window import Window
 from patchscaler_cli.pipeline.result import UpscaleResult
 
@@ -40,7 +39,7 @@ def overlays_of(name: str, result: UpscaleResult, window: Window) -> list[Overla
 
 def qmap_of(result: UpscaleResult) -> npt.NDArray[np.float64]:
     """Mean confidence of every patch [rows, columns]; of the part inside the picture, where that is smaller."""
-    return patch_means(result.confidence, result.grid)
+    return result.patch_means(result.confidence)
 
 
 def _qmap(name: str, result: UpscaleResult, window: Window) -> Overlay:
