@@ -125,7 +125,7 @@ def test_the_matrix_product_finds_a_peak_that_a_cpu_can_have() -> None:
     [
         (UpscaleSettings(groups=1, fidelity=0.5), ["--groups", "1", "--fidelity", "0.5"]),
         (UpscaleSettings(coarse_only=True, texture=False), ["--coarse-only", "--no-texture"]),
-        (UpscaleSettings(texture=True), ["--texture", "model"]),
+        (UpscaleSettings(ensemble=True, texture=True), ["--ensemble", "--texture", "model"]),
         (UpscaleSettings(long_edge=900), ["--long-edge", "900"]),
     ],
 )

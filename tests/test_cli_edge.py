@@ -118,7 +118,7 @@ def test_every_option_of_upscale_has_help(run_cli: RunCli, monkeypatch: pytest.M
     monkeypatch.setenv("COLUMNS", "200")
     text = run_cli("upscale", "--help").stdout
     names = (
-        "scale width height long-edge steps groups fidelity coarse-only no-texture tile batch-size seed device dtype "
+        "scale width height long-edge steps groups fidelity coarse-only ensemble no-texture tile batch-size seed device dtype "
         "model weights save-confidence json quiet dry-run overwrite output"
     )
     for name in names.split():

@@ -64,8 +64,8 @@ def test_overwrite_replaces_the_output(run_cli: RunCli, photo: Path) -> None:
 
 def test_every_option_reaches_the_pipeline(run_cli: RunCli, photo: Path) -> None:
     words = (
-        "--scale 3 --preset best --steps 5 --groups 2 --fidelity 0.25 --coarse-only --no-texture --tile 64 --batch-size 7 --seed 9 "
-        "--device cpu --dtype fp32 --weights own.safetensors"
+        "--scale 3 --preset best --steps 5 --groups 2 --fidelity 0.25 --coarse-only --ensemble --no-texture --tile 64 "
+        "--batch-size 7 --seed 9 --device cpu --dtype fp32 --weights own.safetensors"
     )
     assert run_cli("upscale", photo, *words.split()).exit_code == 0
     assert FakeUpscaler.asked == [
@@ -76,6 +76,7 @@ def test_every_option_reaches_the_pipeline(run_cli: RunCli, photo: Path) -> None
             groups=2,
             fidelity=0.25,
             coarse_only=True,
+            ensemble=True,
             texture=False,
             tile=64,
             batch_size=7,

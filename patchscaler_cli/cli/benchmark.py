@@ -55,6 +55,7 @@ def benchmark(
     preset: opt.PresetName = None,
     fidelity: opt.Fidelity = None,
     coarse_only: opt.CoarseOnly = False,
+    ensemble: opt.Ensemble = False,
     steps: opt.Steps = None,
     groups: opt.Groups = None,
     no_texture: opt.NoTexture = False,
@@ -81,8 +82,8 @@ def benchmark(
     The peak is that of a large matrix product of the same kind of numbers, measured in between.
     """
     settings = UpscaleSettings(
-        scale=scale, preset=preset, steps=steps, groups=groups, fidelity=fidelity, coarse_only=coarse_only, texture=asked_for(None, no_texture),
-        tile=tile, batch_size=batch_size,
+        scale=scale, preset=preset, steps=steps, groups=groups, fidelity=fidelity, coarse_only=coarse_only, ensemble=ensemble,
+        texture=asked_for(None, no_texture), tile=tile, batch_size=batch_size,
     )  # fmt: skip
     variants = {name: varied(name, words, settings) for name, words in named("--variant", variant, {"default"}).items()}
     sides = _sides(sizes, pictures)

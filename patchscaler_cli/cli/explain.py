@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from patchscaler_cli.cli import options as opt
+from patchscaler_cli.cli import report_options as report_opt
 from patchscaler_cli.cli.loading import load_model
 from patchscaler_cli.cli.own_textures import MemoryMaker, asked_for, check_texture, memory_file
 from patchscaler_cli.cli.progress import progress_display
@@ -48,7 +49,7 @@ def explain(
     offline: opt.Offline = False,
     device: opt.Device = "auto",
     dtype: opt.Dtype = "auto",
-    quiet: opt.Quiet = False,
+    quiet: report_opt.Quiet = False,
 ) -> None:
     """Enlarge one picture by 4 and write a page on how: confidence, groups, and patches step by step.
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from patchscaler_cli.cli import options as opt
+from patchscaler_cli.cli import report_options as report_opt
 from patchscaler_cli.cli.own_textures import MemoryMaker
 
 app = typer.Typer(
@@ -50,7 +51,7 @@ def build(
     weights: opt.Weights = None,
     offline: opt.Offline = False,
     device: opt.Device = "auto",
-    quiet: opt.Quiet = False,
+    quiet: report_opt.Quiet = False,
 ) -> None:
     """Make a texture memory of a folder of photographs.
 

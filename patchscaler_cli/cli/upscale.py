@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from patchscaler_cli.cli import options as opt
+from patchscaler_cli.cli import report_options as report_opt
 from patchscaler_cli.cli.console import say_error, say_warning
 from patchscaler_cli.cli.edge import sentence_of
 from patchscaler_cli.cli.loading import load_model
@@ -53,6 +54,7 @@ def upscale(
     preset: opt.PresetName = None,
     fidelity: opt.Fidelity = None,
     coarse_only: opt.CoarseOnly = False,
+    ensemble: opt.Ensemble = False,
     steps: opt.Steps = None,
     groups: opt.Groups = None,
     no_texture: opt.NoTexture = False,
@@ -67,11 +69,11 @@ def upscale(
     batch_size: opt.BatchSize = UpscaleSettings.batch_size,
     engine: opt.Engine = "local",
     address: opt.Address = None,
-    save_confidence: opt.SaveConfidence = None,
-    dry_run: opt.DryRun = False,
-    json_report: opt.Json = False,
-    json_lines: opt.JsonLines = False,
-    quiet: opt.Quiet = False,
+    save_confidence: report_opt.SaveConfidence = None,
+    dry_run: report_opt.DryRun = False,
+    json_report: report_opt.Json = False,
+    json_lines: report_opt.JsonLines = False,
+    quiet: report_opt.Quiet = False,
 ) -> None:
     """Enlarge pictures.
 
@@ -82,8 +84,8 @@ def upscale(
     # Whatever can be refused is refused before the model is loaded: the options, then the inputs, then the outputs.
     settings = UpscaleSettings(
         scale=scale, width=width, height=height, long_edge=long_edge, preset=preset, steps=steps, groups=groups,
-        fidelity=fidelity, coarse_only=coarse_only, texture=asked_for(texture, no_texture), wrap=wrap, tile=tile, batch_size=batch_size,
-        seed=seed,
+        fidelity=fidelity, coarse_only=coarse_only, ensemble=ensemble, texture=asked_for(texture, no_texture), wrap=wrap,
+        tile=tile, batch_size=batch_size, seed=seed,
     )  # fmt: skip
     devices = device_names(device)
     if engine == "ray" and len(devices) > 1:

@@ -15,7 +15,7 @@ def _switch(word: str) -> bool:
 
 
 KINDS: dict[str, Callable[[str], Any]] = {
-    "preset": str, "steps": int, "groups": int, "fidelity": float, "texture": _switch, "seed": int, "tile": int,
+    "preset": str, "steps": int, "groups": int, "fidelity": float, "ensemble": _switch, "texture": _switch, "seed": int, "tile": int,
     "batch_size": int,
 }  # fmt: skip
 """The settings that a variant may change, and how their words become values."""

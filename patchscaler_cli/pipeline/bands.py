@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from patchscaler_cli.models.ensemble import CoarseEnsemble
 from patchscaler_cli.models.patchscaler import PatchScalerModel
 from patchscaler_cli.pipeline.coarse_stage import CoarseStage, rows_of_tiles, tile_count
 from patchscaler_cli.pipeline.colour import REACH
@@ -148,8 +149,9 @@ class BandMaker:
         self.work = {"coarse": tile_count(section.grid.extent, settings.tile, begin, end)}
         if not settings.coarse_only:
             self.work["diffuse"] = (section.last - section.first) * section.grid.columns
+        restoring = CoarseEnsemble(model.coarse) if settings.ensemble else model.coarse
         self._coarse = CoarseStage(
-            model.coarse, section.pixels, section.grid, settings.tile, device, limits,
+            restoring, section.pixels, section.grid, settings.tile, device, limits,
             lambda n: progress.advance("coarse", n), first_row=begin, picture_top=section.top,
         )  # fmt: skip
         self._diffusion = DiffusionStage(

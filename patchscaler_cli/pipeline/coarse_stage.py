@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from patchscaler_cli.models.coarse import CoarseConfig, CoarseModel, Ends
+from patchscaler_cli.models.ensemble import CoarseEnsemble
 from patchscaler_cli.models.placement import send
 from patchscaler_cli.pipeline.colour import COARSE_SIGMA, PLAIN_REACH, REACH, enlarged_low_pass, keep_plain, reduced
 from patchscaler_cli.pipeline.host_memory import return_freed_memory
@@ -63,7 +64,7 @@ class CoarseStage:
 
     def __init__(
         self,
-        model: CoarseModel,
+        model: CoarseModel | CoarseEnsemble,
         picture: AnyArray,
         grid: PatchGrid,
         tile: int,
@@ -165,7 +166,9 @@ class CoarseStage:
         return _Span(0 if at_start else start, length if at_stop else stop, first, last, at_start, at_stop)
 
     @torch.inference_mode()
-    def _run(self, model: CoarseModel, cut: Rows, rows: _Span, columns: _Span) -> tuple[Rows, npt.NDArray[np.float32]]:
+    def _run(
+        self, model: CoarseModel | CoarseEnsemble, cut: Rows, rows: _Span, columns: _Span
+    ) -> tuple[Rows, npt.NDArray[np.float32]]:
         """LR pixels with their halo [3, h, w] to coarse image and confidence without it, on the host."""
         ends = Ends(rows.at_start, rows.at_stop, columns.at_start, columns.at_stop)
         restored, logit = model.restore_inner(send(cut[None], self.device), ends)

@@ -31,6 +31,7 @@ class UpscaleSettings:
         groups: how many difficulty groups; 1 is uniform sampling with the hardest group's settings.
         fidelity: 1 is the coarse image, 0 the whole refinement, -0.5 half as much again.
         coarse_only: leave the diffusion out.
+        ensemble: restore the coarse image in eight ways, turned and mirrored, and take their mean.
         texture: use the texture prompt; None: where it pays, which is with textures of the user's own, and with the model's where the
             calibration found so.
         wrap: the picture is a texture that is laid like tiles: its left side continues its right one and its top its
@@ -50,6 +51,7 @@ class UpscaleSettings:
     groups: int | None = None
     fidelity: float | None = None
     coarse_only: bool = False
+    ensemble: bool = False
     texture: bool | None = None
     wrap: bool = False
     tile: int = 256

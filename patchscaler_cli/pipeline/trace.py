@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from patchscaler_cli.models.ensemble import CoarseEnsemble
 from patchscaler_cli.pipeline.bands import patch_grid
 from patchscaler_cli.pipeline.coarse_stage import CoarseStage
 from patchscaler_cli.pipeline.diffusion_stage import DiffusionStage
@@ -72,7 +73,8 @@ def trace_patches(
     model, ladder, texture = upscaler.network, upscaler.sampling(settings).ladder, upscaler.prompted(settings)
     device, picture = model.memory.keys.device, as_array(picture)
     grid = patch_grid(model, picture.shape[0], picture.shape[1], settings.wrap)
-    stage = CoarseStage(model.coarse, picture, grid, settings.tile, device)
+    restoring = CoarseEnsemble(model.coarse) if settings.ensemble else model.coarse
+    stage = CoarseStage(restoring, picture, grid, settings.tile, device)
     stage.finish(grid.extent[0])
     diffusion = DiffusionStage(
         model, device, stage, ladder,

@@ -69,7 +69,8 @@ def options_of(settings: UpscaleSettings) -> list[str]:
         value = getattr(settings, name)
         if value is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]
-    return words + ["--coarse-only"] * settings.coarse_only + _OF_TEXTURE[settings.texture]
+    words += ["--coarse-only"] * settings.coarse_only + ["--ensemble"] * settings.ensemble
+    return words + _OF_TEXTURE[settings.texture]
 
 
 def _run(command: list[str], said: Path) -> tuple[float, dict[str, float], int | None]:
