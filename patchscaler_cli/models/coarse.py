@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from patchscaler_cli.models.fused import convolution_relu, convolution_sum
+
 
 @dataclass(frozen=True)
 class CoarseConfig:
@@ -43,6 +45,17 @@ class Ends(NamedTuple):
     bottom: bool = False
     left: bool = False
     right: bool = False
+
+    @property
+    def padded(self) -> Ends:
+        """The sides beyond which layers see zeros: both of an axis if one is an end, since to pad one alone copies a layer's input."""
+        down, across = self.top or self.bottom, self.left or self.right
+        return Ends(down, down, across, across)
+
+    @property
+    def spoilt(self) -> Ends:
+        """All but those sides that are padded though the image goes on there: a pixel more is wrong there after every layer."""
+        return Ends(*(end or not padded for end, padded in zip(self, self.padded, strict=True)))
 
 
 NOWHERE = Ends()
@@ -117,7 +130,7 @@ class CoarseModel(nn.Module):
         """Restore LR images that carry `config.halo` pixels more on every side but at the image's ends, without these.
 
         The same as `forward` with its result's halo cut off, for a fifth fewer operations at usual sizes: every layer
-        computes only what a later one still looks at.
+        computes only what a later one still looks at, or little more.
 
         Args:
             lr: LR images with their halo [B, 3, h + 2 halo, w + 2 halo], in [-1, 1]; smaller by the halo for each end.
@@ -126,27 +139,28 @@ class CoarseModel(nn.Module):
         Returns:
             As `forward`: [B, 3, 4h, 4w] and [B, 1, h, w].
         """
-        scale, halo = self.config.scale, self.config.halo
+        scale, halo, padded = self.config.scale, self.config.halo, ends.padded
         x = lr.to(self.head.weight.dtype).contiguous(memory_format=torch.channels_last)
-        shallow = _within(self.head, x, ends)
-        deep = shallow
+        zeros = int(padded.top), int(padded.left)  # beyond padded axes; along others a layer sees nothing but pixels
+        shallow = _within(self.head, x, zeros)
+        deep = shallow.clone()
         for block in self.body:
             assert isinstance(block, ResidualBlock)
-            deep = _inner(deep, 2, ends) + _within(block.second, F.relu_(_within(block.first, deep, ends)), ends)
-        deep = _inner(shallow, 2 * self.config.blocks + 1, ends) + _within(self.body_end, deep, ends)  # two are left
-        detail = F.pixel_shuffle(_within(self.tail, _inner(deep, 1, ends), ends), scale)  # (B, 3, 4h, 4w)
-        confidence = _within(self.confidence_out, F.relu_(_within(self.confidence_hidden, deep, ends)), ends)
+            hidden = convolution_relu(block.first, deep, zeros)
+            deep = convolution_sum(block.second, hidden, _inner(deep, 2, padded), zeros)
+        deep = convolution_sum(self.body_end, deep, _inner(shallow, 2 * self.config.blocks + 1, padded), zeros)
+        # Two pixels of the halo are left.
+        detail = F.pixel_shuffle(_within(self.tail, _inner(deep, 1, padded), zeros), scale)  # (B, 3, 4h, 4w)
+        confidence = _within(self.confidence_out, convolution_relu(self.confidence_hidden, deep, zeros), zeros)
+        detail, confidence = _inner(detail, halo * scale, ends.spoilt), _inner(confidence, halo, ends.spoilt)
         near = _inner(lr.float(), halo - 2, ends).contiguous()  # bicubic reaches two pixels; planes are its fast layout
         skip = F.interpolate(near, scale_factor=scale, mode="bicubic", align_corners=False)
         return _inner(skip, 2 * scale, ends) + detail.float(), confidence.float()
 
 
-def _within(layer: nn.Conv2d, x: Tensor, ends: Ends) -> Tensor:
-    """A 3x3 convolution where it sees nothing but pixels, and zeros beyond the ends: one pixel fewer on the other sides."""
-    top, bottom, left, right = (int(end) for end in ends)
-    if top == bottom and left == right:
-        return F.conv2d(x, layer.weight, layer.bias, padding=(top, left))
-    return F.conv2d(F.pad(x, (left, right, top, bottom)), layer.weight, layer.bias)
+def _within(layer: nn.Conv2d, x: Tensor, zeros: tuple[int, int]) -> Tensor:
+    """A 3x3 convolution with so many rows and columns of zeros around its input."""
+    return F.conv2d(x, layer.weight, layer.bias, padding=zeros)
 
 
 def _inner(x: Tensor, margin: int, ends: Ends) -> Tensor:

@@ -41,6 +41,30 @@ def linear_sum(layer: nn.Linear, x: Tensor, other: Tensor) -> Tensor:
     return summed
 
 
+def convolution_relu(layer: nn.Conv2d, x: Tensor, padding: tuple[int, int]) -> Tensor:
+    """relu of a convolution of stride 1, padded with so many rows and columns of zeros whatever the layer's own padding."""
+    if _joins(x, layer.weight):
+        joined: Tensor = torch.ops.mkldnn._convolution_pointwise(x, *_as_stored(layer, padding), "relu", [], "")
+        return joined
+    return F.relu_(F.conv2d(x, layer.weight, layer.bias, padding=padding))
+
+
+def convolution_sum(layer: nn.Conv2d, x: Tensor, other: Tensor, padding: tuple[int, int]) -> Tensor:
+    """other + a convolution of stride 1, padded like `convolution_relu`'s. It may be computed in the memory of `other`."""
+    if _joins(x, layer.weight):
+        into = other.contiguous(memory_format=torch.channels_last)
+        joined: Tensor = torch.ops.mkldnn._convolution_pointwise_.binary(
+            into, x, *_as_stored(layer, padding), "add", 1.0, None, [], None
+        )
+        return joined
+    return other + F.conv2d(x, layer.weight, layer.bias, padding=padding)
+
+
+def _as_stored(layer: nn.Conv2d, padding: tuple[int, int]) -> tuple[object, ...]:
+    """Weights, padding, stride, dilation and groups, as oneDNN is given them."""
+    return layer.weight, layer.bias, padding, (1, 1), (1, 1), 1
+
+
 def _joins(x: Tensor, weight: Tensor) -> bool:
     """Whether oneDNN computes a layer and what follows in one go."""
     if torch.is_grad_enabled() or x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
@@ -56,11 +80,21 @@ def _computed_rightly(dtype: torch.dtype) -> bool:
     generator = torch.Generator().manual_seed(0)
     x, weight, other = (torch.randn(16, 16, generator=generator).to(dtype) for _ in range(3))
     bias, layer = other[0].contiguous(), F.linear(x, weight, other[0])
+    image, kernels = (
+        torch.randn(shape, generator=generator).to(dtype).contiguous(memory_format=torch.channels_last)
+        for shape in ((2, 16, 6, 5), (16, 16, 3, 3))
+    )
+    convolved = F.conv2d(image, kernels / 4, bias, padding=1)
+    settings = kernels / 4, bias, (1, 1), (1, 1), (1, 1), 1
     try:
         plain = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
         summed = torch.ops.mkldnn._linear_pointwise.binary(x, other, weight, bias, "add")
+        cut_off = torch.ops.mkldnn._convolution_pointwise(image, *settings, "relu", [], "")
+        added = torch.ops.mkldnn._convolution_pointwise_.binary(
+            image.clone(), image, *settings, "add", 1.0, None, [], None
+        )
     except (AttributeError, RuntimeError):
         return False
     near = 1e-4 if dtype == torch.float32 else 0.1  # values go up to about 10
-    expected = ((plain, layer), (summed, other + layer))
+    expected = ((plain, layer), (summed, other + layer), (cut_off, F.relu(convolved)), (added, image + convolved))
     return all(torch.allclose(found, wanted, atol=near) for found, wanted in expected)

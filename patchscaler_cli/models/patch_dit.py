@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from patchscaler_cli.models.attention import Attention
-from patchscaler_cli.models.fused import gated_sum, linear, linear_sum, modulate
+from patchscaler_cli.models.fused import convolution_sum, gated_sum, linear, linear_sum, modulate
 from patchscaler_cli.models.positions import spread_positions
 
 
@@ -80,7 +80,10 @@ class NoiseEmbedding(nn.Module):
 
 
 class ConvBlock(nn.Module):
-    """A residual block of the convolutional ends; the noise level scales and shifts it between its convolutions."""
+    """A residual block of the convolutional ends; the noise level scales and shifts it between its convolutions.
+
+    Without gradients the result may take the place of what it is given.
+    """
 
     def __init__(self, channels: int, embedding: int) -> None:
         super().__init__()
@@ -91,9 +94,8 @@ class ConvBlock(nn.Module):
     def forward(self, x: Tensor, noise: Tensor) -> Tensor:
         scale, shift = self.modulation(noise)[:, :, None, None].chunk(2, 1)  # (B, C, 1, 1) each
         hidden = self.first(F.leaky_relu(x, 0.1))
-        hidden = F.leaky_relu(modulate(hidden, scale, shift), 0.1)
-        embedding: Tensor = x + self.second(hidden)
-        return embedding
+        hidden = F.leaky_relu(modulate(hidden, scale, shift), 0.1, inplace=not torch.is_grad_enabled())
+        return convolution_sum(self.second, hidden, x, (1, 1))
 
 
 class DiTBlock(nn.Module):
