@@ -7,21 +7,23 @@ from typing import Any
 import torch
 
 from patchscaler_cli.models.coarse import CoarseConfig
-from patchscaler_cli.models.patch_dit import PatchDiTConfig
+from patchscaler_cli.models.patch_dit import FEATURE_GAIN, PatchDiTConfig
 from patchscaler_cli.models.patchscaler import ModelConfig, PatchScalerModel
 from patchscaler_cli.models.texture import TextureConfig
 from patchscaler_cli.pipeline.upscaler import Upscaler
 
 SMALL = ModelConfig(
     "small",
-    CoarseConfig(channels=8, blocks=2, confidence_channels=4),
-    PatchDiTConfig(width=32, blocks=1, heads=2, outer_channels=8, inner_channels=8, prompt_width=16, sees_lr=True),
+    CoarseConfig(channels=16, blocks=2, confidence_channels=4),
+    PatchDiTConfig(
+        width=32, blocks=1, heads=2, outer_channels=8, inner_channels=8, prompt_width=16, sees_lr=True, features=16
+    ),
     TextureConfig(embedding=8, tokens=4, token_width=16, entries=8, top_k=2),
 )
 
 CALIBRATION = {
     "groups": [{"sigma": 0.0, "steps": 0}, {"sigma": 0.1, "steps": 1}, {"sigma": 0.2, "steps": 3}],
-    "thresholds": [0.12, 0.06],
+    "thresholds": [0.08, 0.06],
     "fidelity": 0.0,
 }
 
@@ -36,6 +38,8 @@ def small_model(seed: int = 0) -> PatchScalerModel:
             spread = 1.0 if name == "memory.keys" else fan_in**-0.5
             tensor.copy_(torch.randn(tensor.shape, generator=generator) * spread)
         model.memory.keys.copy_(torch.nn.functional.normalize(model.memory.keys, dim=1))
+        for layer in (model.patch_dit.features_down, model.patch_dit.features_up):
+            layer.weight /= FEATURE_GAIN
         model.coarse.confidence_out.weight *= 4  # so that confidences differ enough for all three groups to occur
     return model.eval().requires_grad_(False)
 
@@ -50,5 +54,5 @@ def gentle_upscaler(**details: Any) -> Upscaler:
     upscaler = small_upscaler(**details)
     for wild in (upscaler.network.coarse.tail, upscaler.network.patch_dit.out):
         for weights in wild.parameters():
-            weights.mul_(0.1)
+            weights.mul_(0.05)
     return upscaler

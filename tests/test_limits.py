@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from patchscaler_cli.errors import PatchScalerError
-from patchscaler_cli.models.coarse import CoarseModel, Ends
+from patchscaler_cli.models.coarse import CoarseModel, Ends, Restored
 from patchscaler_cli.models.patch_dit import PatchDiT
 from patchscaler_cli.pipeline import diffusion_stage, limits, precision, shared_batches
 from patchscaler_cli.pipeline.denoising import CarefulDenoiser
@@ -179,9 +179,13 @@ def test_tiles_that_overflow_are_computed_again_in_fp32(
 ) -> None:
     usual, plain = _half_upscaler().upscale(picture), CoarseModel.restore_inner
 
-    def restore_inner(self: CoarseModel, lr: Tensor, ends: Ends) -> tuple[Tensor, Tensor]:
-        restored, logit = plain(self, lr, ends)
-        return (restored * torch.inf if self.head.weight.dtype == torch.bfloat16 else restored), logit
+    def restore_inner(self: CoarseModel, lr: Tensor, ends: Ends) -> Restored:
+        restored = plain(self, lr, ends)
+        return (
+            restored._replace(image=restored.image * torch.inf)
+            if self.head.weight.dtype == torch.bfloat16
+            else restored
+        )
 
     monkeypatch.setattr(CoarseModel, "restore_inner", restore_inner)
     saved = _half_upscaler().upscale(picture)

@@ -10,11 +10,13 @@ import torch
 
 from patchscaler_cli.models import fused
 from patchscaler_cli.models.coarse import CoarseConfig, CoarseModel, Ends
-from patchscaler_cli.models.patch_dit import PatchDiT
+from patchscaler_cli.models.patch_dit import PatchDiT, packed, unpacked
 from patchscaler_cli.models.patchscaler import PRESETS, ModelConfig, PatchScalerModel
 from patchscaler_cli.models.texture import TextureConfig, TextureEncoder, TextureMemory
-from patchscaler_cli.training.widening import can_grow, grown_coarse, shown_lr, with_larger_patches
+from patchscaler_cli.training.widening import can_grow, grown_coarse, shown_features, shown_lr, with_larger_patches
 from tests.small_model import SMALL, small_model
+
+CHANNELS = SMALL.patch_dit.condition_channels
 
 
 @pytest.mark.parametrize("blocks", [1, 3])
@@ -45,14 +47,14 @@ def test_an_untrained_coarse_model_is_bicubic_and_half_sure() -> None:
 def test_an_untrained_denoiser_is_the_best_linear_one() -> None:
     config = SMALL.patch_dit
     residual, sigma = torch.randn(2, 3, 64, 64), torch.tensor([0.05, 0.3])
-    denoised = PatchDiT(config)(residual, sigma, torch.zeros(2, 6, 64, 64), None)
+    denoised = PatchDiT(config)(residual, sigma, torch.zeros(2, CHANNELS, 64, 64), None)
     share = config.sigma_data**2 / (config.sigma_data**2 + sigma**2)
     assert torch.allclose(denoised, residual * share.view(-1, 1, 1, 1), atol=1e-6)
 
 
 def test_patches_of_one_batch_never_see_each_other() -> None:
     model = small_model().patch_dit
-    residual, condition, prompt = torch.randn(3, 3, 64, 64), torch.rand(3, 6, 64, 64), torch.randn(3, 8, 16)
+    residual, condition, prompt = torch.randn(3, 3, 64, 64), torch.rand(3, CHANNELS, 64, 64), torch.randn(3, 8, 16)
     sigma = torch.tensor([0.05, 0.1, 0.3])
     together = model(residual, sigma, condition, prompt)
     alone = torch.cat([model(*(x[i : i + 1] for x in (residual, sigma, condition, prompt))) for i in range(3)])
@@ -61,7 +63,7 @@ def test_patches_of_one_batch_never_see_each_other() -> None:
 
 def test_the_prompt_changes_what_the_denoiser_makes() -> None:
     model = small_model().patch_dit
-    inputs = torch.randn(1, 3, 64, 64), torch.tensor([0.1]), torch.rand(1, 6, 64, 64)
+    inputs = torch.randn(1, 3, 64, 64), torch.tensor([0.1]), torch.rand(1, CHANNELS, 64, 64)
     assert not torch.allclose(model(*inputs, torch.randn(1, 8, 16)), model(*inputs, None), atol=1e-4)
 
 
@@ -82,7 +84,7 @@ def test_a_texture_of_the_users_own_says_so() -> None:
 
 
 def test_a_denoiser_that_is_shown_the_lr_picture_computes_what_it_did_before() -> None:
-    blind = PatchDiT(dataclasses.replace(SMALL.patch_dit, sees_lr=False))
+    blind = PatchDiT(dataclasses.replace(SMALL.patch_dit, sees_lr=False, features=0))
     torch.nn.init.normal_(blind.out.weight)
     residual, sigma, coarse = torch.randn(2, 3, 64, 64), torch.tensor([0.1, 0.3]), torch.rand(2, 3, 64, 64)
     seeing = shown_lr(blind)
@@ -90,6 +92,28 @@ def test_a_denoiser_that_is_shown_the_lr_picture_computes_what_it_did_before() -
     for lr in torch.rand(2, 2, 3, 64, 64):
         shown = seeing(residual, sigma, torch.cat((coarse, lr), 1), None)
         assert torch.allclose(shown, blind(residual, sigma, coarse, None), atol=1e-6)
+
+
+def test_a_denoiser_that_is_shown_features_computes_what_it_did_before_and_learns_to_look_at_them() -> None:
+    blind = PatchDiT(dataclasses.replace(SMALL.patch_dit, features=0))
+    torch.nn.init.normal_(blind.out.weight)
+    residual, sigma, pictures = torch.randn(2, 3, 64, 64), torch.tensor([0.1, 0.3]), torch.rand(2, 6, 64, 64)
+    seeing = shown_features(blind, 16)
+    assert seeing.config == SMALL.patch_dit
+    planes = torch.rand(2, 1, 64, 64)
+    shown = seeing(residual, sigma, torch.cat((pictures, planes), 1), None)
+    assert torch.allclose(shown, blind(residual, sigma, pictures, None), atol=1e-6)
+    shown.square().mean().backward()
+    for layer in (seeing.features_down, seeing.features_up):
+        assert layer.weight.grad is not None
+        assert layer.weight.grad.abs().max() > 0
+
+
+def test_features_are_packed_into_the_patch_that_they_lie_in() -> None:
+    features = torch.rand(2, 32, 8, 12)
+    planes = packed(features)
+    assert planes.shape == (2, 2, 32, 48)
+    assert torch.equal(unpacked(planes[..., 8:24, 4:20]), features[..., 2:6, 1:5])
 
 
 def test_larger_patches_keep_all_weights_and_spread_the_positions() -> None:
@@ -168,9 +192,10 @@ def test_restoring_without_the_halo_is_the_inner_part_of_restoring_with_it(size:
     height, width = size
     image = torch.rand(1, 3, height + top + bottom, width + left + right) * 2 - 1
     restored, logit = model(image)
-    inner, inner_logit = model.restore_inner(image, ends)
+    inner, inner_logit, features = model.restore_inner(image, ends)
     rows, columns = slice(top, top + height), slice(left, left + width)
     assert torch.allclose(inner_logit, logit[..., rows, columns], atol=1e-5)
+    assert torch.allclose(features, model.features(image)[..., rows, columns], atol=1e-5)
     rows, columns = slice(4 * top, 4 * (top + height)), slice(4 * left, 4 * (left + width))
     assert torch.allclose(inner, restored[..., rows, columns], atol=1e-5)
 
@@ -179,7 +204,7 @@ def test_restoring_without_the_halo_is_the_inner_part_of_restoring_with_it(size:
 def test_without_gradients_the_denoiser_computes_the_same(dtype: torch.dtype, near: float) -> None:
     """Layers that are joined at inference (models/fused.py) give what training sees."""
     model = small_model().patch_dit.to(dtype)
-    inputs = torch.randn(2, 3, 64, 64), torch.tensor([0.1, 0.3]), torch.rand(2, 6, 64, 64), torch.randn(2, 8, 16)
+    inputs = torch.randn(2, 3, 64, 64), torch.tensor([0.1, 0.3]), torch.rand(2, CHANNELS, 64, 64), torch.randn(2, 8, 16)
     with torch.enable_grad():
         plain = model(*inputs)
     with torch.inference_mode():

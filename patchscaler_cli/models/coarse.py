@@ -61,6 +61,15 @@ class Ends(NamedTuple):
 NOWHERE = Ends()
 
 
+class Restored(NamedTuple):
+    """What the coarse model makes of LR images: image and logit of the confidence as `CoarseModel.forward` gives them
+    [B, 3, 4h, 4w] and [B, 1, h, w], and the features as `CoarseModel.features` does [B, channels, h, w]."""
+
+    image: Tensor
+    logit: Tensor
+    features: Tensor
+
+
 class ResidualBlock(nn.Module):
     """x + conv(relu(conv(x))), without normalisation (EDSR, Lim et al. 2017): local, so tiles can be cut anywhere."""
 
@@ -118,15 +127,19 @@ class CoarseModel(nn.Module):
             The coarse HR image [B, 3, 4h, 4w], about [-1, 1] (not clipped), and the logit of the
             confidence map [B, 1, h, w]; `torch.sigmoid` of it is the confidence C in (0, 1).
         """
-        scale = self.config.scale
-        shallow = self.head(lr.to(self.head.weight.dtype))  # (B, c, h, w)
-        deep = shallow + self.body_end(self.body(shallow))  # (B, c, h, w)
+        scale, deep = self.config.scale, self.features(lr)
         detail = F.pixel_shuffle(self.tail(deep), scale)  # (B, 3, 4h, 4w)
         skip = F.interpolate(lr.float(), scale_factor=scale, mode="bicubic", align_corners=False)
         confidence = self.confidence_out(F.relu(self.confidence_hidden(deep)))  # (B, 1, h, w)
         return skip + detail.float(), confidence.float()
 
-    def restore_inner(self, lr: Tensor, ends: Ends = NOWHERE) -> tuple[Tensor, Tensor]:
+    def features(self, lr: Tensor) -> Tensor:
+        """What image and confidence are made of, for LR images [B, 3, h, w] in [-1, 1]: [B, channels, h, w]."""
+        shallow = self.head(lr.to(self.head.weight.dtype))
+        deep: Tensor = shallow + self.body_end(self.body(shallow))
+        return deep
+
+    def restore_inner(self, lr: Tensor, ends: Ends = NOWHERE) -> Restored:
         """Restore LR images that carry `config.halo` pixels more on every side but at the image's ends, without these.
 
         The same as `forward` with its result's halo cut off, for a fifth fewer operations at usual sizes: every layer
@@ -137,7 +150,7 @@ class CoarseModel(nn.Module):
             ends: the sides without a halo.
 
         Returns:
-            As `forward`: [B, 3, 4h, 4w] and [B, 1, h, w].
+            Of the pixels without their halo.
         """
         scale, halo, padded = self.config.scale, self.config.halo, ends.padded
         x = lr.to(self.head.weight.dtype).contiguous(memory_format=torch.channels_last)
@@ -153,9 +166,10 @@ class CoarseModel(nn.Module):
         detail = F.pixel_shuffle(_within(self.tail, _inner(deep, 1, padded), zeros), scale)  # (B, 3, 4h, 4w)
         confidence = _within(self.confidence_out, convolution_relu(self.confidence_hidden, deep, zeros), zeros)
         detail, confidence = _inner(detail, halo * scale, ends.spoilt), _inner(confidence, halo, ends.spoilt)
+        features = _inner(_inner(deep, 2, padded), halo, ends.spoilt)
         near = _inner(lr.float(), halo - 2, ends).contiguous()  # bicubic reaches two pixels; planes are its fast layout
         skip = F.interpolate(near, scale_factor=scale, mode="bicubic", align_corners=False)
-        return _inner(skip, 2 * scale, ends) + detail.float(), confidence.float()
+        return Restored(_inner(skip, 2 * scale, ends) + detail.float(), confidence.float(), features)
 
 
 def _within(layer: nn.Conv2d, x: Tensor, zeros: tuple[int, int]) -> Tensor:

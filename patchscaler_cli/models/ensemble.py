@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from patchscaler_cli.models.coarse import NOWHERE, CoarseConfig, CoarseModel, Ends
+from patchscaler_cli.models.coarse import NOWHERE, CoarseConfig, CoarseModel, Ends, Restored
 
 
 class CoarseEnsemble(nn.Module):
@@ -23,13 +23,14 @@ class CoarseEnsemble(nn.Module):
     def config(self) -> CoarseConfig:
         return self.model.config
 
-    def restore_inner(self, lr: Tensor, ends: Ends = NOWHERE) -> tuple[Tensor, Tensor]:
-        """As `CoarseModel.restore_inner`: the mean of eight coarse images, and of eight logits of the confidence map."""
-        shown = [self._restore_turned(lr, ends, way) for way in range(8)]
-        images, logits = zip(*shown, strict=True)
-        return torch.stack(images).mean(0), torch.stack(logits).mean(0)
+    def restore_inner(self, lr: Tensor, ends: Ends = NOWHERE) -> Restored:
+        """As `CoarseModel.restore_inner`: the mean of eight coarse images, and of eight logits of the confidence map. The
+        features are those of the upright picture; nobody has learned to read others'."""
+        upright, *turned = (self._restore_turned(lr, ends, way) for way in range(8))
+        images, logits = (torch.stack([upright[part], *(one[part] for one in turned)]).mean(0) for part in range(2))
+        return Restored(images, logits, upright.features)
 
-    def _restore_turned(self, lr: Tensor, ends: Ends, way: int) -> tuple[Tensor, Tensor]:
+    def _restore_turned(self, lr: Tensor, ends: Ends, way: int) -> Restored:
         """Restore the picture mirrored (bits 0 and 1 of `way`) and transposed (bit 2), and turn back what comes out."""
         mirrored = [dim for dim in (2, 3) if way & (dim - 1)]
         transposed = bool(way & 4)
@@ -42,7 +43,7 @@ class CoarseEnsemble(nn.Module):
         ends = Ends(top, bottom, left, right)
         if transposed:
             x, ends = x.transpose(2, 3), Ends(left, right, top, bottom)
-        image, logit = self.model.restore_inner(x.contiguous(), ends)
+        restored = self.model.restore_inner(x.contiguous(), ends)
         if transposed:
-            image, logit = image.transpose(2, 3), logit.transpose(2, 3)
-        return image.flip(mirrored), logit.flip(mirrored)
+            restored = Restored(*(part.transpose(2, 3) for part in restored))
+        return Restored(*(part.flip(mirrored) for part in restored))

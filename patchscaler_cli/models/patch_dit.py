@@ -17,6 +17,12 @@ from patchscaler_cli.models.attention import Attention
 from patchscaler_cli.models.fused import convolution_sum, gated_sum, linear, linear_sum, modulate
 from patchscaler_cli.models.positions import spread_positions
 
+PIXELS_A_FEATURE = 16
+"""HR pixels for each LR pixel, at which the coarse model's features lie."""
+
+FEATURE_GAIN = 8.0
+"""Brings the coarse model's features to a deviation of about one."""
+
 
 @dataclass(frozen=True)
 class PatchDiTConfig:
@@ -34,6 +40,8 @@ class PatchDiTConfig:
         sigma_data: standard deviation of the residual r on [-1, 1].
         sees_lr: whether the denoiser is shown the LR picture beside the coarse patch. The coarse image is the mean of what
             may have been: where it is smooth, only the LR picture tells faint texture from none.
+        features: channels of the coarse model's features that the denoiser is shown too, 0 for none: what that model knows of
+            the picture, from farther around than a patch reaches. A multiple of 16.
     """
 
     patch: int = 64
@@ -46,11 +54,17 @@ class PatchDiTConfig:
     prompt_width: int = 64
     sigma_data: float = 0.1
     sees_lr: bool = False
+    features: int = 0
+
+    @property
+    def picture_channels(self) -> int:
+        """Of the condition y: the coarse patch's three, and three of the LR picture where it is seen."""
+        return 6 if self.sees_lr else 3
 
     @property
     def condition_channels(self) -> int:
-        """Of the condition y: the coarse patch's three, and three of the LR picture where it is seen."""
-        return 6 if self.sees_lr else 3
+        """Of the condition y: the pictures', and the features' in planes of HR size, sixteen in each (`packed`)."""
+        return self.picture_channels + self.features // PIXELS_A_FEATURE
 
     @property
     def tokens(self) -> int:
@@ -141,7 +155,7 @@ class PatchDiT(nn.Module):
         width, outer, inner = config.width, config.outer_channels, config.inner_channels
         self.noise_embedding = NoiseEmbedding(width)
         self.modulation = nn.Linear(width, 6 * width)
-        self.stem = nn.Conv2d(3 + config.condition_channels, outer, 4, stride=2, padding=1)
+        self.stem = nn.Conv2d(3 + config.picture_channels, outer, 4, stride=2, padding=1)
         self.outer_down = nn.ModuleList(ConvBlock(outer, width) for _ in range(2))
         self.to_inner = nn.Conv2d(outer, inner, 2, stride=2)
         self.inner_down = nn.ModuleList(ConvBlock(inner, width) for _ in range(2))
@@ -160,12 +174,16 @@ class PatchDiT(nn.Module):
         self.merge_outer = nn.Conv2d(2 * outer, outer, 1)
         self.outer_up = nn.ModuleList(ConvBlock(outer, width) for _ in range(2))
         self.out = nn.Conv2d(outer, 4 * 3, 3, padding=1)
+        if config.features:
+            self.features_down = nn.Conv2d(config.features, inner, 1)
+            self.features_up = nn.Conv2d(config.features, inner, 1)
         self.initialize_weights()
 
     def initialize_weights(self) -> None:
         # F starts at zero, so D starts as the best linear denoiser c_skip * r.
-        # Nor does the prompt modulate anything.
-        for layer in (self.out, self.modulation, self.prompt_modulation):
+        # Nor does the prompt modulate anything, or the features add anything.
+        silent: list[nn.Linear | nn.Conv2d] = [self.out, self.modulation, self.prompt_modulation]
+        for layer in silent + ([self.features_down, self.features_up] if self.config.features else []):
             nn.init.zeros_(layer.weight)
             assert layer.bias is not None
             nn.init.zeros_(layer.bias)
@@ -190,7 +208,8 @@ class PatchDiT(nn.Module):
             residual: noisy residuals r_sigma [B, 3, h, w], float32; h and w multiples of the tokens' side.
             sigma: the noise level of each patch [B], float32, positive.
             condition: coarse patches y_0 and, with `sees_lr`, the same part of the LR picture, every pixel repeated to HR
-                size [B, condition_channels, h, w] in [-1, 1], float32.
+                size, in [-1, 1], and with `features` those of the coarse model, `packed`
+                [B, condition_channels, h, w], float32.
             prompt: texture prompt tokens [B, M, prompt_width]; None for the learned empty prompt.
 
         Returns:
@@ -216,11 +235,15 @@ class PatchDiT(nn.Module):
         modulation = self.modulation(noise).view(len(sigma), 6, -1)  # (B, 6, D)
         prompt = self.norm_prompt(prompt.to(dtype))  # (B, M, P)
 
-        pixels = torch.cat((scaled, condition), 1).to(dtype).contiguous(memory_format=torch.channels_last)
+        pictures, planes = condition.tensor_split((self.config.picture_channels,), 1)
+        features = FEATURE_GAIN * unpacked(planes).to(dtype) if self.config.features else None
+        pixels = torch.cat((scaled, pictures), 1).to(dtype).contiguous(memory_format=torch.channels_last)
         outer = self.stem(pixels)  # (B, outer, h/2, w/2)
         for block in self.outer_down:
             outer = block(outer, noise)
         inner = self.to_inner(outer)  # (B, inner, h/4, w/4)
+        if features is not None:
+            inner = inner + self.features_down(features)
         for block in self.inner_down:
             inner = block(inner, noise)
         grid = self.to_tokens(inner)  # (B, D, rows, columns)
@@ -232,6 +255,8 @@ class PatchDiT(nn.Module):
         grid = self.norm_tokens(tokens).view(b, rows, columns, d).permute(0, 3, 1, 2)  # (B, D, rows, columns)
         up = F.pixel_shuffle(self.from_tokens(grid), self.config.pooled)  # (B, inner, h/4, w/4)
         inner = self.merge_inner(torch.cat((up, inner), 1))
+        if features is not None:
+            inner = inner + self.features_up(features)
         for block in self.inner_up:
             inner = block(inner, noise)
         up = F.pixel_shuffle(self.from_inner(inner), 2)  # (B, outer, h/2, w/2)
@@ -244,6 +269,16 @@ class PatchDiT(nn.Module):
 def repeated(lr: Tensor, scale: int) -> Tensor:
     """LR pictures [B, C, h, w] as the denoiser is shown them: every pixel repeated to HR size [B, C, scale h, scale w]."""
     return lr.repeat_interleave(scale, -2).repeat_interleave(scale, -1)
+
+
+def packed(features: Tensor) -> Tensor:
+    """Features at LR resolution [B, C, h, w] as planes of HR size [B, C / 16, 4 h, 4 w]: a patch of them is cut as from a picture."""
+    return F.pixel_shuffle(features, math.isqrt(PIXELS_A_FEATURE))
+
+
+def unpacked(planes: Tensor) -> Tensor:
+    """The features [B, C, h, w] of `packed` planes [B, C / 16, 4 h, 4 w]."""
+    return F.pixel_unshuffle(planes, math.isqrt(PIXELS_A_FEATURE))
 
 
 def _per_patch(values: Tensor) -> Tensor:

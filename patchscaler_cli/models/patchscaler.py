@@ -41,12 +41,14 @@ class ModelConfig:
 
 PRESETS = {
     "tiny": ModelConfig(
-        "tiny", CoarseConfig(channels=64, blocks=16), patch_dit=PatchDiTConfig(patch=128, sees_lr=True)
+        "tiny", CoarseConfig(channels=64, blocks=16), patch_dit=PatchDiTConfig(patch=128, sees_lr=True, features=64)
     ),
     "base": ModelConfig(
         "base",
         CoarseConfig(channels=64, blocks=24, confidence_channels=32),
-        PatchDiTConfig(patch=128, width=384, blocks=10, heads=6, outer_channels=64, inner_channels=128, sees_lr=True),
+        PatchDiTConfig(
+            patch=128, width=384, blocks=10, heads=6, outer_channels=64, inner_channels=128, sees_lr=True, features=64
+        ),
         TextureConfig(entries=2048),
     ),
 }

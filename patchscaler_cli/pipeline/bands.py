@@ -99,6 +99,24 @@ def whole_picture(model: PatchScalerModel, picture: AnyArray, wrap: bool, seed: 
     return Section(grid, rows_per_band(grid, config.scale), config.halo, seed, 0, grid.rows, picture)
 
 
+def band_bytes(model: PatchScalerModel, grid: PatchGrid, tile: int, settings: UpscaleSettings) -> int:
+    """Host memory of making a band: itself on its way, and the rows of coarse image and features that it is cut from.
+
+    Args:
+        grid: the picture's patches.
+        tile: the longest side of a tile in LR pixels.
+        settings: say what is made.
+    """
+    scale, rows = model.config.coarse.scale, min(grid.extent[0], tile + 2 * grid.size[0] + 2 * REACH)
+    held = 3 * scale**2 + model.config.coarse.channels * shows_features(model, settings)
+    return (3 * 6 * BAND_PIXELS + held * rows * grid.extent[1]) * 4
+
+
+def shows_features(model: PatchScalerModel, settings: UpscaleSettings) -> bool:
+    """Whether the coarse model's features are kept for the denoiser."""
+    return model.config.patch_dit.features > 0 and not settings.coarse_only
+
+
 def rows_per_band(grid: PatchGrid, scale: int) -> int:
     """How many rows of a picture's patches make a band."""
     return max(1, BAND_PIXELS // (grid.extent[1] * (grid.size[0] - grid.overlap) * scale**2))
@@ -153,6 +171,7 @@ class BandMaker:
         self._coarse = CoarseStage(
             restoring, section.pixels, section.grid, settings.tile, device, limits,
             lambda n: progress.advance("coarse", n), first_row=begin, picture_top=section.top,
+            with_features=shows_features(model, settings),
         )  # fmt: skip
         self._diffusion = DiffusionStage(
             model, device, self._coarse, ladder,
@@ -178,7 +197,7 @@ class BandMaker:
         top, bottom = grid.reach(first, last)
         rows = coarse.rows.view(top * self._scale, bottom * self._scale).copy()
         if last < grid.rows:
-            coarse.rows.drop(int(grid.tops[last]) * self._scale)
+            coarse.drop(int(grid.tops[last]))
         residual, evaluations = refined or (None, 0)
         warnings = self._limits.take_warnings()
         return Band(first, patch_groups, coarse.confidence[top:bottom], rows, residual, evaluations, warnings)

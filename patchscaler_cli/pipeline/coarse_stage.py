@@ -59,6 +59,8 @@ class CoarseStage:
         rows: window on the coarse image [3, 4 * extent height, 4 * extent width], about [-1, 1]; finished down to
             `finished` LR rows.
         confidence: the confidence map [extent height, extent width] in (0, 1), valid where rows are made.
+        features: window on the model's features [channels, extent height, extent width], whose rows are those of `rows`; holds
+            nothing if they are not asked for.
         finished: down to this LR row the coarse image is made and held to the LR picture's colour, and keeps what is plain.
     """
 
@@ -74,6 +76,7 @@ class CoarseStage:
         *,
         first_row: int = 0,
         picture_top: int = 0,
+        with_features: bool = False,
     ) -> None:
         """Prepare; nothing is computed yet.
 
@@ -87,6 +90,7 @@ class CoarseStage:
             advance: called with 1 after every tile.
             first_row: the first row of the extent that is wanted. Tiles lie where they always do.
             picture_top: the row of the LR picture that `picture` begins with.
+            with_features: whether to keep the model's features.
         """
         self.model, self.picture, self.grid, self.tile = model, picture, grid, largest_tile(tile)
         self.extent = extent = grid.extent
@@ -96,6 +100,7 @@ class CoarseStage:
         top = int(cuts[0])
         self.rows = RowWindow(3, extent[1] * self.scale, top * self.scale)
         self.confidence = np.empty(extent, np.float32)
+        self.features = RowWindow(model.config.channels if with_features else 0, extent[1], top)
         self.finished = first_row
         self._bottoms = iter(cuts[1:].tolist())  # of the rows of tiles
         self._difference = RowWindow(3, extent[1], top)  # LR picture minus reduced coarse image
@@ -117,17 +122,23 @@ class CoarseStage:
     def _restore_row_of_tiles(self) -> None:
         scale, top = self.scale, self._difference.stop
         bottom = next(self._bottoms)
-        image = self.rows.extend((bottom - top) * scale)
+        image, features = self.rows.extend((bottom - top) * scale), self.features.extend(bottom - top)
         for part in tiles(bottom - top, self.extent[1], self.tile):
-            self._restore(part, top, image)
+            self._restore(part, top, image, features)
             return_freed_memory()
             self.advance(1)
         self._difference.append(self.lr(top, bottom, 0, self.extent[1]) - reduced(image, scale))
 
-    def _restore(self, part: Tile, top: int, image: Rows) -> None:
-        """Put a tile of the row of tiles that begins at LR row `top` into that row's image, in parts if it must be."""
+    def drop(self, before: int) -> None:
+        """Let go of coarse image and features above LR row `before`."""
+        self.rows.drop(before * self.scale)
+        self.features.drop(before)
+
+    def _restore(self, part: Tile, top: int, image: Rows, features: Rows) -> None:
+        """Put a tile of the row of tiles that begins at LR row `top` into that row's image and features, in parts if it must
+        be."""
         height, width = part.bottom - part.top, part.right - part.left
-        if max(height, width) <= (self.limits.tile or max(height, width)) and self._attempt(part, top, image):
+        if max(height, width) <= (self.limits.tile or max(height, width)) and self._attempt(part, top, image, features):
             return
         assert self.limits.tile is not None
         for inner in tiles(height, width, self.limits.tile):
@@ -135,25 +146,27 @@ class CoarseStage:
                 (part.top + inner.top, part.top + inner.bottom),
                 (part.left + inner.left, part.left + inner.right),
             )
-            self._restore(Tile(*rows, *columns), top, image)
+            self._restore(Tile(*rows, *columns), top, image, features)
 
-    def _attempt(self, part: Tile, top: int, image: Rows) -> bool:
+    def _attempt(self, part: Tile, top: int, image: Rows, features: Rows) -> bool:
         """Whether the tile fitted into the memory; if so, it is done."""
         scale = self.scale
         rows = self._with_halo(top + part.top, top + part.bottom, self.extent[0])
         columns = self._with_halo(part.left, part.right, self.extent[1])
         cut = self.lr(rows.start, rows.stop, columns.start, columns.stop)
         try:
-            restored, sure = self._run(self.model, cut, rows, columns)
-            if not (np.isfinite(restored).all() and np.isfinite(sure).all()):
-                restored, sure = self._run(widened(self.model), cut, rows, columns)
+            made = self._run(self.model, cut, rows, columns)
+            if not all(np.isfinite(one).all() for one in made):
+                made = self._run(widened(self.model), cut, rows, columns)
                 self.limits.warn("Half precision overflowed in a tile; it was computed again in fp32.")
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
         else:
+            restored, sure, known = made
             image[:, part.top * scale : part.bottom * scale, part.left * scale : part.right * scale] = restored
             self.confidence[top + part.top : top + part.bottom, part.left : part.right] = sure
+            features[:, part.top : part.bottom, part.left : part.right] = known
             return True
         release(self.device)  # not above: until the exception is gone, it holds on to the memory
         self.limits.halve_tile(max(part.bottom - part.top, part.right - part.left))
@@ -168,13 +181,15 @@ class CoarseStage:
     @torch.inference_mode()
     def _run(
         self, model: CoarseModel | CoarseEnsemble, cut: Rows, rows: _Span, columns: _Span
-    ) -> tuple[Rows, npt.NDArray[np.float32]]:
-        """LR pixels with their halo [3, h, w] to coarse image and confidence without it, on the host."""
+    ) -> tuple[Rows, npt.NDArray[np.float32], Rows]:
+        """LR pixels with their halo [3, h, w] to coarse image, confidence and features without it, on the host."""
         ends = Ends(rows.at_start, rows.at_stop, columns.at_start, columns.at_stop)
-        restored, logit = model.restore_inner(send(cut[None], self.device), ends)
-        image = restored[0, :, rows.wanted(model.config, self.scale), columns.wanted(model.config, self.scale)]
-        sure = logit[0, 0, rows.wanted(model.config), columns.wanted(model.config)]
-        return image.cpu().numpy(), torch.sigmoid(sure).cpu().numpy()
+        restored = model.restore_inner(send(cut[None], self.device), ends)
+        inner = rows.wanted(model.config), columns.wanted(model.config)
+        image = restored.image[0, :, rows.wanted(model.config, self.scale), columns.wanted(model.config, self.scale)]
+        sure = torch.sigmoid(restored.logit[0, 0, *inner])
+        features = restored.features[0, : self.features.channels, *inner].float()
+        return image.cpu().numpy(), sure.cpu().numpy(), features.cpu().numpy()
 
     def qmap(self, first: int, last: int) -> npt.NDArray[np.float32]:
         """Qmap [n, columns] of rows `first` to `last` of the patches, under which the coarse image is finished: the mean

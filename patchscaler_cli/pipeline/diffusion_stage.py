@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from patchscaler_cli.models.patch_dit import repeated
+from patchscaler_cli.models.patch_dit import packed, repeated
 from patchscaler_cli.models.patchscaler import PatchScalerModel
 from patchscaler_cli.models.placement import send
 from patchscaler_cli.pipeline.coarse_stage import CoarseStage
@@ -120,21 +120,27 @@ class DiffusionStage:
             for top, left in zip(tops, lefts, strict=True)
         ]
         condition = send(np.stack(cut), self.device)
+        corners = list(zip((tops // self.scale).tolist(), (lefts // self.scale).tolist(), strict=True))
         if self.model.config.patch_dit.sees_lr:
-            condition = torch.cat((condition, self._lr(tops // self.scale, lefts // self.scale)), 1)
+            condition = torch.cat((condition, self._lr(corners)), 1)
+        if self.model.config.patch_dit.features:
+            condition = torch.cat((condition, self._features(corners)), 1)
         where = send(np.stack((tops, lefts)), self.device)
         top, left = (place * self.scale for place in self.grid.origin)
         noise = position_noise(self.seed, where[0] - top, where[1] - left, self.size, self._period)
         return condition, noise
 
-    def _lr(self, tops: npt.NDArray[np.int64], lefts: npt.NDArray[np.int64]) -> Tensor:
+    def _lr(self, corners: list[tuple[int, int]]) -> Tensor:
         """The LR picture's patches with these corners, every pixel repeated to HR size [B, 3, h, w]."""
         height, width = self.grid.size
-        cut = [
-            self.coarse.lr(top, top + height, left, left + width)
-            for top, left in zip(tops.tolist(), lefts.tolist(), strict=True)
-        ]
+        cut = [self.coarse.lr(top, top + height, left, left + width) for top, left in corners]
         return repeated(send(np.stack(cut), self.device), self.scale)
+
+    def _features(self, corners: list[tuple[int, int]]) -> Tensor:
+        """The coarse model's features of the patches with these LR corners, `packed` [B, C / 16, h, w]."""
+        height, width = self.grid.size
+        cut = [self.coarse.features.view(top, top + height)[:, :, left : left + width] for top, left in corners]
+        return packed(send(np.stack(cut), self.device))
 
     def prompt(self, condition: Tensor) -> Tensor:
         """Texture prompt tokens [B, M, P] of patches by their conditions [B, C, h, w]: only the coarse patch is asked for."""

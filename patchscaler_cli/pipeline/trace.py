@@ -74,7 +74,9 @@ def trace_patches(
     device, picture = model.memory.keys.device, as_array(picture)
     grid = patch_grid(model, picture.shape[0], picture.shape[1], settings.wrap)
     restoring = CoarseEnsemble(model.coarse) if settings.ensemble else model.coarse
-    stage = CoarseStage(restoring, picture, grid, settings.tile, device)
+    stage = CoarseStage(
+        restoring, picture, grid, settings.tile, device, with_features=model.config.patch_dit.features > 0
+    )
     stage.finish(grid.extent[0])
     diffusion = DiffusionStage(
         model, device, stage, ladder,

@@ -17,17 +17,16 @@ from patchscaler_cli.models.placement import place
 from patchscaler_cli.models.texture import TextureMemory
 from patchscaler_cli.models.weights_file import load_weights
 from patchscaler_cli.pipeline.bands import (
-    BAND_PIXELS,
     Band,
     BandMaker,
     Section,
+    band_bytes,
     bands_together,
     patch_grid,
     whole_picture,
 )
 from patchscaler_cli.pipeline.canvas import MAPPED_BYTES, Canvas, canvas_bytes, check_room
 from patchscaler_cli.pipeline.coarse_stage import largest_tile, tile_count
-from patchscaler_cli.pipeline.colour import REACH
 from patchscaler_cli.pipeline.device import DTYPES, choose_device, choose_dtype
 from patchscaler_cli.pipeline.limits import Limits, batch_size, patch_bytes
 from patchscaler_cli.pipeline.network_pass import NetworkPass
@@ -185,8 +184,7 @@ class Upscaler:
         kept = width * height * 3 + sum(size for size in canvases if size < MAPPED_BYTES)
         side = largest_tile(settings.tile)
         tile = (min(side, max(width, height)) + 2 * config.halo) ** 2 * config.channels * 4 * 4
-        extent_rows = min(grid.extent[0], side + 2 * grid.size[0] + 2 * REACH)
-        band = (6 * BAND_PIXELS + extent_rows * config.scale * grid.extent[1] * config.scale) * 3 * 4
+        band = band_bytes(self._model, grid, side, settings)
         sampled, pixels = 0 if settings.coarse_only else patches, grid.patch_pixels * config.scale**2
         batch = min(self.batch_size(settings, pixels), sampled) * patch_bytes(self._model.config.patch_dit, pixels)
         memory = LIBRARY_BYTES + kept + max(band + max(tile, batch), out_width * out_height * WRITING_BYTES)

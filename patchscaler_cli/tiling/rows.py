@@ -15,12 +15,14 @@ class RowWindow:
     end is reached, so that rows are rarely copied and never held twice.
 
     Attributes:
+        channels: of the picture.
         start: first row that is held.
         stop: the row after the last that is held.
     """
 
     def __init__(self, channels: int, width: int, start: int = 0) -> None:
         """A window that holds nothing yet; the first row to join is row `start`."""
+        self.channels = channels
         self.start = self.stop = start
         self._buffer: Rows = np.empty((channels, 0, width), np.float32)
         self._first = 0  # where row `start` lies in the buffer

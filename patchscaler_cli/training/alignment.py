@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from patchscaler_cli.evaluation.examples import Example, examples
 from patchscaler_cli.evaluation.metrics import load_lpips
 from patchscaler_cli.models.coarse import CoarseModel
-from patchscaler_cli.models.patch_dit import repeated
+from patchscaler_cli.models.patch_dit import packed, repeated
 from patchscaler_cli.pipeline.pixels import to_network
 from patchscaler_cli.training.areas import area_side, blend, cut, patches_of
 from patchscaler_cli.training.diffusion import PromptedDenoiser
@@ -79,12 +79,13 @@ def validation_areas(pictures: Iterable[Example], model: CoarseModel, side: int)
             torch.from_numpy(to_network(picture.hr))[None],
             coarse,
             repeated(lr, scale),
+            packed(model.features(lr).float()),
         )
         parts = [
             one.unfold(2, side, side).unfold(3, side, side).permute(0, 2, 3, 1, 4, 5).flatten(0, 2) for one in full
         ]
-        hr, coarse, lr = (part.contiguous() for part in parts)  # (A, 3, side, side) each
-        yield PatchBatch(hr, coarse, lr, hr[:, None], torch.zeros(len(hr), dtype=torch.int64))
+        hr, coarse, lr, features = (part.contiguous() for part in parts)  # (A, channels, side, side) each
+        yield PatchBatch(hr, coarse, lr, hr[:, None], torch.zeros(len(hr), dtype=torch.int64), features)
 
 
 def refined_by(denoiser: PromptedDenoiser, areas: PatchBatch) -> Tensor:

@@ -60,8 +60,11 @@ def blend(patches: Tensor) -> Tensor:
 def patches_of(areas: PatchBatch, patch: int) -> PatchBatch:
     """A batch of areas as the batch of their patches; each has its area's neighbours."""
     hr, coarse, lr = (cut(part, patch) for part in (areas.hr, areas.coarse, areas.lr))
-    several = (part.repeat_interleave(patches_an_area(patch), 0) for part in (areas.neighbours, areas.sources))
-    return PatchBatch(hr, coarse, lr, *several)
+    neighbours, sources = (
+        part.repeat_interleave(patches_an_area(patch), 0) for part in (areas.neighbours, areas.sources)
+    )
+    features = None if areas.features is None else cut(areas.features, patch)
+    return PatchBatch(hr, coarse, lr, neighbours, sources, features)
 
 
 def textures_in(neighbours: Tensor) -> Tensor:

@@ -106,7 +106,8 @@ class PatchMeasurer:
 
     def _prepare(self, one: Example) -> _Prepared:
         grid = patch_grid(self._model, *one.lr.shape[:2])
-        stage = CoarseStage(self._model.coarse, one.lr, grid, 256, self._device)
+        shown = self._model.config.patch_dit.features > 0
+        stage = CoarseStage(self._model.coarse, one.lr, grid, 256, self._device, with_features=shown)
         stage.finish(grid.extent[0])
         return _Prepared(stage, stage.qmap(0, grid.rows))
 

@@ -44,9 +44,11 @@ class PromptedDenoiser(nn.Module):
         return values[where]
 
     def listening(self) -> list[nn.Parameter]:
-        """The weights that take up the prompt."""
+        """The weights that take up the prompt, and the coarse model's features."""
         network = self.patch_dit
         parts: list[nn.Module] = [self.encoder, network.norm_prompt, network.prompt_hidden, network.prompt_modulation]
+        if network.config.features:
+            parts += [network.features_down, network.features_up]
         parts += [part for name, part in network.blocks.named_modules() if name.endswith("prompt_attention")]
         return [weight for part in parts for weight in part.parameters()]
 

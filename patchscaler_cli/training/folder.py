@@ -30,7 +30,7 @@ from patchscaler_cli.training.pairs import Pairs, make_pairs
 from patchscaler_cli.training.photos import Photos
 from patchscaler_cli.training.run import fresh_checkpoint, load_average, load_checkpoint
 from patchscaler_cli.training.texture import ReferenceTextures, choose_textures
-from patchscaler_cli.training.widening import can_grow, grown_coarse, shown_lr, with_larger_patches
+from patchscaler_cli.training.widening import can_grow, grown_coarse, shown_features, shown_lr, with_larger_patches
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class RunFolder:
     def begin_from(self, weights: Path) -> list[str]:
         """Start a new run from a weights file: its parts become the checkpoints of phases 1 to 3, at step 0.
 
-        A Patch-DiT that has not seen the LR picture is shown it from now on; a coarse model, or patches, that are smaller
+        A Patch-DiT that has not seen the LR picture, or the coarse model's features, is shown them from now on; a coarse model, or patches, that are smaller
         than their preset's are grown to that.
         The reference textures are chosen anew by the first phase that needs them: a weights file holds no pixels.
         A run that has begun already is left as it is, so the same command resumes it.
@@ -81,7 +81,9 @@ class RunFolder:
         if not model.config.patch_dit.sees_lr:
             model.patch_dit = shown_lr(model.patch_dit)
         preset = PRESETS.get(model.config.name, model.config)
-        if model.config.patch_dit.patch < preset.patch_dit.patch:
+        if model.config.patch_dit.features < preset.patch_dit.features:
+            model.patch_dit = shown_features(model.patch_dit, preset.patch_dit.features)
+        if model.patch_dit.config.patch < preset.patch_dit.patch:
             model.patch_dit = with_larger_patches(model.patch_dit, preset.patch_dit.patch)
         if can_grow(model.config.coarse, preset.coarse):
             model.coarse = grown_coarse(model.coarse, preset.coarse)
@@ -161,7 +163,9 @@ class RunFolder:
 
     def pairs(self, photos: Photos, variants: int) -> Pairs:
         """The coarse images of `photos`, made where they are not in the folder yet (minutes on a CPU)."""
-        file = self.path / "pairs.pt"
+        file, shown = self.path / "pairs.pt", None
+        if self.config().patch_dit.features:
+            shown = place(self.load_coarse(), photos.images.device)
         if file.exists() and file.stat().st_mtime > self.coarse.stat().st_mtime:
             device = photos.images.device
             stored = torch.load(file, weights_only=True, mmap=device.type == "cpu")
@@ -169,13 +173,13 @@ class RunFolder:
                 raise PatchScalerError(
                     f"{file}: made from other photos or by an older version; remove it to make it again."
                 )
-            return Pairs.of(photos, stored["coarse"].to(device), stored["lr"].to(device))
+            return Pairs.of(photos, stored["coarse"].to(device), stored["lr"].to(device), shown)
         model = place(self.load_coarse(), photos.images.device)
         pairs = make_pairs(photos, model, variants)
         partial = file.with_suffix(".partial")
         torch.save({"coarse": pairs.coarse, "lr": pairs.lr}, partial)
         partial.replace(file)
-        return pairs
+        return dataclasses.replace(pairs, shown=shown)
 
     def textures(self, pairs: Pairs | None) -> ReferenceTextures:
         """The reference textures: those of the folder, or chosen from `pairs` where there are none yet."""

@@ -14,15 +14,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from patchscaler_cli.models.coarse import CoarseModel
-from patchscaler_cli.models.patch_dit import PatchDiTConfig, repeated
+from patchscaler_cli.models.patch_dit import PatchDiTConfig, packed, repeated
 from patchscaler_cli.training.degradation import Degradation, degrade
-from patchscaler_cli.training.photos import Photos, dihedral
+from patchscaler_cli.training.photos import Photos, dihedral, inverse
 from patchscaler_cli.training.run import autocast
 
 FLOOR = 10.0
 """Added to the error of every block, in 8-bit levels, about as much as the mean error: what is looked at and measured is the
 whole picture. With a floor of 2, minutes of training made hard patches better and all others worse; that this one does not is
 not shown."""
+
+SURROUNDINGS = 16
+"""LR pixels around a patch that the coarse model is given for its features. It reaches farther, but hardly looks there."""
 
 BLOCK = 16
 """Side in HR pixels of the blocks whose error decides where patches are drawn."""
@@ -38,6 +41,7 @@ class PatchBatch:
         lr: the same part of the LR pictures, every pixel repeated to HR size [B, 3, S, S] in [-1, 1], float32.
         neighbours: what lies near in the same HR photograph, but apart from the patch [B, N, 3, S, S] in [-1, 1], float32.
         sources: the photograph of each [B], int64.
+        features: the coarse model's of the same part, as `packed` [B, C / 16, S, S], float32; None where they are not shown.
     """
 
     hr: Tensor
@@ -45,10 +49,15 @@ class PatchBatch:
     lr: Tensor
     neighbours: Tensor
     sources: Tensor
+    features: Tensor | None = None
 
     def condition(self, config: PatchDiTConfig) -> Tensor:
-        """What a denoiser of these sizes is shown of the patches [B, config.condition_channels, 64, 64]."""
-        return torch.cat((self.coarse, self.lr), 1) if config.sees_lr else self.coarse
+        """What a denoiser of these sizes is shown of the patches [B, config.condition_channels, S, S]."""
+        shown = [self.coarse, self.lr] if config.sees_lr else [self.coarse]
+        if config.features:
+            assert self.features is not None
+            shown.append(self.features)
+        return torch.cat(shown, 1)
 
 
 @dataclass(frozen=True)
@@ -60,17 +69,19 @@ class Pairs:
         coarse: uint8 [V, N, 3, H, W], of V degradations of each.
         lr: the LR pictures that they were made from, uint8 [V, N, 3, H/4, W/4].
         weights: probability of drawing a patch at each block [V * N, H/16 * W/16], float32; a row sums to one.
+        shown: the coarse model whose features are drawn, too; None where the denoiser is not shown any.
     """
 
     photos: Photos
     coarse: Tensor
     lr: Tensor
     weights: Tensor
+    shown: CoarseModel | None = None
 
     @classmethod
-    def of(cls, photos: Photos, coarse: Tensor, lr: Tensor) -> Pairs:
+    def of(cls, photos: Photos, coarse: Tensor, lr: Tensor, shown: CoarseModel | None = None) -> Pairs:
         """Pairs of photos and what was made of them, with the weights that go with them."""
-        return cls(photos, coarse, lr, draw_weights(photos.images, coarse))
+        return cls(photos, coarse, lr, draw_weights(photos.images, coarse), shown)
 
     def draw(self, count: int, size: int, align: int = 4) -> PatchBatch:
         """Draw patches of `size` pixels with corners on multiples of `align`, flipped and turned at random.
@@ -93,9 +104,29 @@ class Pairs:
         lr = repeated(_cut(self.lr, (variant, photo), top // scale, left // scale, size // scale), scale)
         near_top, near_left = _aside(top, left, size, height, width)
         neighbour = _cut(self.photos.images, (photo,), near_top, near_left, size)
-        patches = torch.stack((hr, coarse, lr, neighbour)).float() / 127.5 - 1  # (4, B, 3, S, S)
-        hr, coarse, lr, neighbour = dihedral(patches, int(torch.randint(8, ()))).unbind()
-        return PatchBatch(hr, coarse, lr, neighbour[:, None], self.photos.sources[photo])
+        patches, turn = torch.stack((hr, coarse, lr, neighbour)).float() / 127.5 - 1, int(torch.randint(8, ()))
+        hr, coarse, lr, neighbour = dihedral(patches, turn).unbind()  # (B, 3, S, S) each
+        features = self._features(variant, photo, top // scale, left // scale, size // scale, turn)
+        return PatchBatch(hr, coarse, lr, neighbour[:, None], self.photos.sources[photo], features)
+
+    @torch.no_grad()
+    def _features(
+        self, variant: Tensor, photo: Tensor, top: Tensor, left: Tensor, size: int, turn: int
+    ) -> Tensor | None:
+        """What the coarse model makes of patches of `size` LR pixels, turned: it does not see a turned picture as it sees the
+        picture. It is given SURROUNDINGS pixels around them, or more on one side and fewer on another where a photo ends."""
+        if self.shown is None:
+            return None
+        seen, (height, width) = size + 2 * SURROUNDINGS, self.lr.shape[-2:]
+        tops, lefts = ((at - SURROUNDINGS).clamp(0, side - seen) for at, side in ((top, height), (left, width)))
+        pixels = dihedral(_cut(self.lr, (variant, photo), tops, lefts, seen).float() / 127.5 - 1, turn)
+        with autocast(pixels.device):
+            features = self.shown.features(pixels.contiguous(memory_format=torch.channels_last)).float()
+        upright = dihedral(features, inverse(turn))
+        span, every = torch.arange(size, device=top.device), torch.arange(len(top), device=top.device)
+        rows, columns = (top - tops)[:, None] + span, (left - lefts)[:, None] + span
+        inner = upright[every[:, None, None], :, rows[:, :, None], columns[:, None]].permute(0, 3, 1, 2)
+        return packed(dihedral(inner, turn))
 
 
 def _cut(images: Tensor, indices: tuple[Tensor, ...], top: Tensor, left: Tensor, size: int) -> Tensor:

@@ -125,3 +125,8 @@ def dihedral(images: Tensor, element: int) -> Tensor:
     if element & 4:
         images = images.transpose(-1, -2)
     return images
+
+
+def inverse(element: int) -> int:
+    """The element of `dihedral` that undoes an element."""
+    return element ^ 3 if element in (5, 6) else element

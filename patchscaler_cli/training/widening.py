@@ -32,6 +32,13 @@ def shown_lr(network: PatchDiT) -> PatchDiT:
     return wide
 
 
+def shown_features(network: PatchDiT, features: int) -> PatchDiT:
+    """The same network, shown so many of the coarse model's features; it computes what it did before until it is trained on."""
+    wide = PatchDiT(dataclasses.replace(network.config, features=features))
+    wide.load_state_dict(wide.state_dict() | network.state_dict())
+    return wide
+
+
 def with_larger_patches(network: PatchDiT, patch: int) -> PatchDiT:
     """The same network for patches of `patch` pixels. Not what it computed before, but better at once: LPIPS of 128 instead of
     64 pixels is lower by 1 % (weights/README.md, run 14)."""
