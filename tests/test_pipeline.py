@@ -21,6 +21,7 @@ from patchscaler_cli.pipeline.diffusion_stage import DiffusionStage
 from patchscaler_cli.pipeline.settings import UpscaleSettings
 from patchscaler_cli.pipeline.upscaler import Upscaler
 from patchscaler_cli.sampling.groups import Group, GroupLadder
+from patchscaler_cli.tiling import rows
 from tests.small_model import gentle_upscaler, small_model, small_upscaler
 
 Picture = npt.NDArray[np.uint8]
@@ -305,6 +306,15 @@ def test_tiles_smaller_than_the_halo_restore_what_one_tile_does() -> None:
         made.append((stage.rows.view(0, stage.rows.stop).copy(), stage.confidence))
     for small, large in zip(*made, strict=True):
         assert np.allclose(small, large, atol=1e-5)
+
+
+@pytest.mark.parametrize("settings", [UpscaleSettings(), UpscaleSettings(scale=3, wrap=True)])
+def test_what_is_done_at_a_time_does_not_change_the_result(
+    upscaler: Upscaler, picture: Picture, settings: UpscaleSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = upscaler.upscale(picture, settings).pixels
+    monkeypatch.setattr(rows, "PART_PIXELS", 1)
+    assert np.array_equal(upscaler.upscale(picture, settings).pixels, usual)
 
 
 def test_a_picture_ends_where_it_ends() -> None:

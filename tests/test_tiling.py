@@ -14,6 +14,7 @@ from patchscaler_cli.tiling.blending import add_patch, windows
 from patchscaler_cli.tiling.fitting import fitting_grid, fitting_side
 from patchscaler_cli.tiling.grid import PatchGrid, WrappedAxis, reflected, tiles
 from patchscaler_cli.tiling.noise import position_noise
+from patchscaler_cli.tiling.rows import PART_PIXELS, parts
 
 lengths = st.integers(1, 200)
 
@@ -215,3 +216,10 @@ def test_noise_is_standard_normal_in_space_and_across_channels() -> None:
 def test_seeds_give_different_noise_in_their_upper_half_too() -> None:
     noises = [_noise(seed, 0, 0, 16) for seed in (0, 1, 2**32, 2**62)]
     assert all(not torch.equal(a, b) for i, a in enumerate(noises) for b in noises[:i])
+
+
+@given(first=st.integers(0, 50), count=st.integers(0, 400), width=st.integers(1, 10**6))
+def test_parts_are_all_rows_once_and_in_order(first: int, count: int, width: int) -> None:
+    found = list(parts(first, first + count, width))
+    assert [row for top, bottom in found for row in range(top, bottom)] == list(range(first, first + count))
+    assert all((bottom - top) * width <= max(PART_PIXELS, width) for top, bottom in found)

@@ -19,7 +19,7 @@ from patchscaler_cli.pipeline.pixels import AnyArray, to_network
 from patchscaler_cli.pipeline.precision import widened
 from patchscaler_cli.sampling.qmap import plain_patches, quantify
 from patchscaler_cli.tiling.grid import PatchGrid, Tile, even_cuts, tiles
-from patchscaler_cli.tiling.rows import Rows, RowWindow
+from patchscaler_cli.tiling.rows import Rows, RowWindow, parts
 
 
 @dataclass(frozen=True)
@@ -111,11 +111,12 @@ class CoarseStage:
         while self._difference.stop < min(bottom + REACH, self.extent[0]):
             self._restore_row_of_tiles()
         if bottom > self.finished:
-            drift = enlarged_low_pass(self._difference, COARSE_SIGMA, self.finished, bottom, self.extent[0], self.scale)
-            rows = self.rows.view(self.finished * self.scale, bottom * self.scale)
-            rows += drift
-            left, right = -PLAIN_REACH, self.extent[1] + PLAIN_REACH
-            keep_plain(rows, self.lr(self.finished - PLAIN_REACH, bottom + PLAIN_REACH, left, right), self.scale)
+            scale, (height, width) = self.scale, self.extent
+            for begin, end in parts(self.finished, bottom, width * scale**2):
+                rows = self.rows.view(begin * scale, end * scale)
+                rows += enlarged_low_pass(self._difference, COARSE_SIGMA, begin, end, height, scale)
+                around = self.lr(begin - PLAIN_REACH, end + PLAIN_REACH, -PLAIN_REACH, width + PLAIN_REACH)
+                keep_plain(rows, around, scale)
             self.finished = bottom
             self._difference.drop(max(bottom - REACH, 0))
 

@@ -17,7 +17,7 @@ from patchscaler_cli.pipeline.colour import REACH, REFINEMENT_SIGMA, colour_chan
 from patchscaler_cli.pipeline.stage_clock import StageClock
 from patchscaler_cli.tiling.blending import border_fade
 from patchscaler_cli.tiling.grid import PatchGrid
-from patchscaler_cli.tiling.rows import Rows, RowWindow
+from patchscaler_cli.tiling.rows import Rows, RowWindow, parts
 
 
 @dataclass(frozen=True)
@@ -95,10 +95,11 @@ class NetworkPass:
         with self._clock.stage("blend"):
             self._residual.view(top * scale, self._residual.stop)[:] += band.residual[:, :known]
             self._residual.append(band.residual[:, known:])
-            first, last = self._drift.stop * scale, complete * scale
-            rows = self._residual.view(first, last)
-            rows *= (1 - self._fidelity) * refinement_fade(self.grid, scale, first, last)
-            self._drift.append(-colour_change(self._coarse.view(first, last), rows, scale))
+            for begin, end in parts(self._drift.stop, complete, self.grid.extent[1] * scale**2):
+                first, last = begin * scale, end * scale
+                rows = self._residual.view(first, last)
+                rows *= (1 - self._fidelity) * refinement_fade(self.grid, scale, first, last)
+                self._drift.append(-colour_change(self._coarse.view(first, last), rows, scale))
 
     def _finish(self, bottom: int, refined: bool) -> Strip:
         """The rows down to LR row `bottom`, without what reaches over the picture's border; then forget them."""
@@ -107,9 +108,12 @@ class NetworkPass:
         result = coarse
         if refined:
             with self._clock.stage("blend"):
-                result = enlarged_low_pass(self._drift, REFINEMENT_SIGMA, top, bottom, height, scale)
-                result += self._residual.view(top * scale, bottom * scale)
-                result += coarse
+                result = np.empty_like(coarse)
+                for begin, end in parts(top, bottom, self.grid.extent[1] * scale**2):
+                    made = enlarged_low_pass(self._drift, REFINEMENT_SIGMA, begin, end, height, scale)
+                    made += self._residual.view(begin * scale, end * scale)
+                    made += self._coarse.view(begin * scale, end * scale)
+                    result[:, (begin - top) * scale : (end - top) * scale] = made
                 self._residual.drop(bottom * scale)
                 self._drift.drop(max(bottom - REACH, 0))
         self._coarse.drop(bottom * scale)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from patchscaler_cli.errors import UsageError
+from patchscaler_cli.tiling.rows import parts
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -47,7 +48,9 @@ def from_network(pixels: npt.NDArray[np.float32], dtype: np.dtype[Any]) -> AnyAr
     """float32 [3, H, W] in [-1, 1] to [H, W, 3] of uint8 or uint16 (rounded once, here) or float32 in 0..1; clipped."""
     if dtype == np.float32:
         return np.clip((pixels.transpose(1, 2, 0) + 1) / 2, 0, 1)
-    white = float(np.iinfo(dtype).max)
-    levels = (pixels.transpose(1, 2, 0) + 1) * np.float32(white / 2) + np.float32(0.5)
-    quantised: AnyArray = np.clip(levels, 0, white).astype(dtype)
+    white, (channels, height, width) = float(np.iinfo(dtype).max), pixels.shape
+    quantised: AnyArray = np.empty((height, width, channels), dtype)
+    for top, bottom in parts(0, height, width):
+        levels = (pixels[:, top:bottom] + 1) * np.float32(white / 2) + np.float32(0.5)
+        quantised[top:bottom] = np.clip(levels, 0, white, out=levels).transpose(1, 2, 0)
     return quantised

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
 Rows = npt.NDArray[np.float32]
+
+PART_PIXELS = 2**17
+"""HR pixels of a part, about: what is done to it in several passes does not leave the processor's cache in between."""
+
+
+def parts(first: int, last: int, pixels_a_row: int) -> Iterator[tuple[int, int]]:
+    """Rows `first` to `last` in parts of about PART_PIXELS, from the top down: the first row of each and the one after its
+    last."""
+    height = max(1, PART_PIXELS // pixels_a_row)
+    for top in range(first, last, height):
+        yield top, min(top + height, last)
 
 
 class RowWindow:
