@@ -23,6 +23,8 @@ from patchscaler_cli.training.widening import POSITION, STEM, widened_stem
 
 DENOISER, COARSE = "denoiser", "coarse"
 PREFIX = "patch_dit."
+FEATURES = PREFIX + "features_"
+"""How the names of the layers begin that take up the coarse model's features."""
 OF_PROMPT = "prompt"
 """In the names of all weights that take up the texture prompt. They stay where they are: moved on, they shout. With textures of
 their other half scikit-image's cat and gravel had LPIPS higher by 8 and 3 % than with none, and by 1 and 1 % where these
@@ -61,8 +63,8 @@ class Beyond:
 def average_few_step(checkpoints: Sequence[Path], output: Path, beyond: Beyond | None = None) -> None:
     """Write the few-step checkpoint whose denoiser is the mean of several, or goes beyond it.
 
-    Everything else (critics, steps, hours) is the first one's. A denoiser that has not seen the LR picture is averaged as
-    one that is shown it and looks away, and one of smaller patches as one of the first one's.
+    Everything else (critics, steps, hours) is the first one's. A denoiser that has not seen the LR picture, or the coarse
+    model's features, is averaged as one that is shown them and looks away, and one of smaller patches as one of the first one's.
 
     Args:
         checkpoints: written by the few-step phase; one that is named twice counts twice.
@@ -75,7 +77,9 @@ def average_few_step(checkpoints: Sequence[Path], output: Path, beyond: Beyond |
     first, averages = _load(checkpoints, DENOISER)
     channels = max(one[PREFIX + STEM].shape[1] for one in averages)
     tokens = first["trainees"][DENOISER]["average"][PREFIX + POSITION].shape[1]
+    features = {name: weight for one in averages for name, weight in one.items() if name.startswith(FEATURES)}
     for one in averages:
+        one |= {name: torch.zeros_like(weight) for name, weight in features.items() if name not in one}
         one[PREFIX + STEM] = widened_stem(one[PREFIX + STEM], channels)
         one[PREFIX + POSITION] = squarely_spread(one[PREFIX + POSITION], tokens)
     _write_mean(first, averages, checkpoints, DENOISER, output, beyond)
