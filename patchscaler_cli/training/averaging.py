@@ -63,8 +63,9 @@ class Beyond:
 def average_few_step(checkpoints: Sequence[Path], output: Path, beyond: Beyond | None = None) -> None:
     """Write the few-step checkpoint whose denoiser is the mean of several, or goes beyond it.
 
-    Everything else (critics, steps, hours) is the first one's. A denoiser that has not seen the LR picture, or the coarse
-    model's features, is averaged as one that is shown them and looks away, and one of smaller patches as one of the first one's.
+    Everything else (critics, steps, hours) is the first one's. A denoiser that has not seen the LR picture is averaged as
+    one that is shown it and looks away, and one of smaller patches as one of the first one's. One that has not seen the coarse model's
+    features has no say in how they are taken up: halved, they gained a quarter of what they do (weights/README.md, run 16).
 
     Args:
         checkpoints: written by the few-step phase; one that is named twice counts twice.
@@ -77,9 +78,10 @@ def average_few_step(checkpoints: Sequence[Path], output: Path, beyond: Beyond |
     first, averages = _load(checkpoints, DENOISER)
     channels = max(one[PREFIX + STEM].shape[1] for one in averages)
     tokens = first["trainees"][DENOISER]["average"][PREFIX + POSITION].shape[1]
-    features = {name: weight for one in averages for name, weight in one.items() if name.startswith(FEATURES)}
+    shares = [{name: weight for name, weight in one.items() if name.startswith(FEATURES)} for one in averages]
+    features = _mean([share for share in shares if share])
     for one in averages:
-        one |= {name: torch.zeros_like(weight) for name, weight in features.items() if name not in one}
+        one |= {name: weight for name, weight in features.items() if name not in one}
         one[PREFIX + STEM] = widened_stem(one[PREFIX + STEM], channels)
         one[PREFIX + POSITION] = squarely_spread(one[PREFIX + POSITION], tokens)
     _write_mean(first, averages, checkpoints, DENOISER, output, beyond)
@@ -109,7 +111,7 @@ def _write_mean(
     for path, one in zip(checkpoints, averages, strict=True):
         if {key: weight.shape for key, weight in one.items()} != sizes:
             raise PatchScalerError(f"{path}: its network has other sizes than that of {checkpoints[0]}.")
-    mean = {key: torch.stack([one[key] for one in averages]).mean(0) for key in first}
+    mean = _mean(averages)
     if beyond is not None:
         mean = beyond(mean)
     trainee = state["trainees"][name]
@@ -118,6 +120,11 @@ def _write_mean(
     partial = output.with_suffix(".partial")
     torch.save(state, partial)
     partial.replace(output)
+
+
+def _mean(weights: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    names = weights[0] if weights else ()
+    return {name: torch.stack([one[name] for one in weights]).mean(0) for name in names}
 
 
 def _weights(state: dict[str, Any], path: Path, name: str) -> dict[str, Tensor]:
