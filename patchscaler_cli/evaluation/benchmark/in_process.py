@@ -122,13 +122,26 @@ def _counted(case: Case) -> Measurement:
 
 
 def _joined_layers() -> dict[Any, Any]:
-    """How to count the linear layers of models/fused.py, which torch's counter does not know."""
+    """How to count the layers of models/fused.py, which torch's counter does not know."""
 
-    def operations(x: Sequence[int], *rest: Any, out_shape: Sequence[int], **options: Any) -> int:
+    def linear(x: Sequence[int], *rest: Any, out_shape: Sequence[int], **options: Any) -> int:
         return 2 * prod(out_shape) * x[-1]
 
-    joined = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
-    return {} if joined is None else {joined: operations}
+    def convolution(
+        x: Sequence[int], kernels: Sequence[int], *rest: Any, out_shape: Sequence[int], **options: Any
+    ) -> int:
+        return 2 * prod(out_shape) * prod(kernels[1:])
+
+    def convolution_sum(
+        other: Sequence[int], x: Sequence[int], kernels: Sequence[int], *rest: Any, **options: Any
+    ) -> int:
+        return 2 * prod(other) * prod(kernels[1:])
+
+    operations = {
+        "_linear_pointwise": linear, "_convolution_pointwise": convolution, "_convolution_pointwise_": convolution_sum,
+    }  # fmt: skip
+    found = {getattr(torch.ops.mkldnn, name, None): count for name, count in operations.items()}
+    return {operation: count for operation, count in found.items() if operation is not None}
 
 
 def _time(one: Measurement) -> None:
