@@ -23,7 +23,7 @@ SMALL = ModelConfig(
 
 CALIBRATION = {
     "groups": [{"sigma": 0.0, "steps": 0}, {"sigma": 0.1, "steps": 1}, {"sigma": 0.2, "steps": 3}],
-    "thresholds": [0.08, 0.06],
+    "thresholds": [0.1, 0.06],
     "fidelity": 0.0,
 }
 

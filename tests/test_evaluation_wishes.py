@@ -37,7 +37,7 @@ def test_a_folder_is_named() -> None:
         ("", None, None, "not an empty word"),
         ("none", None, None, "nothing to compare"),
         ("none", "steps:4", None, "--variant takes a name, = and what it stands for, not steps:4"),
-        ("none", "a=speed:4", None, "--variant a knows preset, steps, groups, fidelity, texture, seed"),
+        ("none", "a=speed:4", None, "--variant a knows preset, steps, groups, fidelity, ensemble, texture, seed"),
         ("none", "a=steps:many", None, "many is no value for steps"),
         ("none", "a=texture:maybe", None, "maybe is no value for texture"),
         ("none", "a=fidelity:3", None, "--fidelity must be a number from -0.5 to 1"),
