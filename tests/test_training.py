@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from torch.optim import AdamW, Muon, Optimizer
 
 from patchscaler_cli.errors import PatchScalerError
+from patchscaler_cli.models.dihedral import dihedral, inverse
 from patchscaler_cli.models.patch_dit import PatchDiT, unpacked
 from patchscaler_cli.models.texture import TextureEncoder
 from patchscaler_cli.pipeline.upscaler import Upscaler
@@ -30,7 +31,7 @@ from patchscaler_cli.training.looks import random_views
 from patchscaler_cli.training.optimizers import Fp32Muon, muon
 from patchscaler_cli.training.pairs import SURROUNDINGS, Pairs
 from patchscaler_cli.training.phases import PhaseSettings, run_few_step
-from patchscaler_cli.training.photos import Photos, dihedral, inverse
+from patchscaler_cli.training.photos import Photos
 from patchscaler_cli.training.recipe import minutes_of_phases
 from patchscaler_cli.training.run import Budget, load_checkpoint
 from tests.evaluation_samples import write_lpips

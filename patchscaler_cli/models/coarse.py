@@ -46,6 +46,15 @@ class Ends(NamedTuple):
     left: bool = False
     right: bool = False
 
+    def turned(self, element: int) -> Ends:
+        """The ends of the rectangle turned by `dihedral`."""
+        top, bottom, left, right = self
+        if element & 1:
+            left, right = right, left
+        if element & 2:
+            top, bottom = bottom, top
+        return Ends(left, right, top, bottom) if element & 4 else Ends(top, bottom, left, right)
+
     @property
     def padded(self) -> Ends:
         """The sides beyond which layers see zeros: both of an axis if one is an end, since to pad one alone copies a layer's input."""

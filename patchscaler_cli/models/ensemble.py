@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from patchscaler_cli.models.coarse import NOWHERE, CoarseConfig, CoarseModel, Ends, Restored
+from patchscaler_cli.models.dihedral import dihedral, inverse
 
 
 class CoarseEnsemble(nn.Module):
@@ -26,24 +27,10 @@ class CoarseEnsemble(nn.Module):
     def restore_inner(self, lr: Tensor, ends: Ends = NOWHERE) -> Restored:
         """As `CoarseModel.restore_inner`: the mean of eight coarse images, and of eight logits of the confidence map. The
         features are those of the upright picture; nobody has learned to read others'."""
-        upright, *turned = (self._restore_turned(lr, ends, way) for way in range(8))
-        images, logits = (torch.stack([upright[part], *(one[part] for one in turned)]).mean(0) for part in range(2))
-        return Restored(images, logits, upright.features)
-
-    def _restore_turned(self, lr: Tensor, ends: Ends, way: int) -> Restored:
-        """Restore the picture mirrored (bits 0 and 1 of `way`) and transposed (bit 2), and turn back what comes out."""
-        mirrored = [dim for dim in (2, 3) if way & (dim - 1)]
-        transposed = bool(way & 4)
-        x = lr.flip(mirrored)
-        top, bottom, left, right = ends
-        if 2 in mirrored:
-            top, bottom = bottom, top
-        if 3 in mirrored:
-            left, right = right, left
-        ends = Ends(top, bottom, left, right)
-        if transposed:
-            x, ends = x.transpose(2, 3), Ends(left, right, top, bottom)
-        restored = self.model.restore_inner(x.contiguous(), ends)
-        if transposed:
-            restored = Restored(*(part.transpose(2, 3) for part in restored))
-        return Restored(*(part.flip(mirrored) for part in restored))
+        image, logit, features = self.model.restore_inner(lr, ends)
+        images, logits = [image], [logit]
+        for way in range(1, 8):
+            turned = self.model.restore_inner(dihedral(lr, way).contiguous(), ends.turned(way))
+            images.append(dihedral(turned.image, inverse(way)))
+            logits.append(dihedral(turned.logit, inverse(way)))
+        return Restored(torch.stack(images).mean(0), torch.stack(logits).mean(0), features)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -112,6 +113,15 @@ def band_bytes(model: PatchScalerModel, grid: PatchGrid, tile: int, settings: Up
     return (3 * 6 * BAND_PIXELS + held * rows * grid.extent[1]) * 4
 
 
+def coarse_stage(
+    model: PatchScalerModel, picture: AnyArray, grid: PatchGrid, settings: UpscaleSettings, device: torch.device, **others: Any
+) -> CoarseStage:  # fmt: skip
+    """The coarse stage that the settings ask for; other arguments are `CoarseStage`'s."""
+    restoring = CoarseEnsemble(model.coarse) if settings.ensemble else model.coarse
+    with_features = shows_features(model, settings)
+    return CoarseStage(restoring, picture, grid, settings.tile, device, with_features=with_features, **others)
+
+
 def shows_features(model: PatchScalerModel, settings: UpscaleSettings) -> bool:
     """Whether the coarse model's features are kept for the denoiser."""
     return model.config.patch_dit.features > 0 and not settings.coarse_only
@@ -167,11 +177,9 @@ class BandMaker:
         self.work = {"coarse": tile_count(section.grid.extent, settings.tile, begin, end)}
         if not settings.coarse_only:
             self.work["diffuse"] = (section.last - section.first) * section.grid.columns
-        restoring = CoarseEnsemble(model.coarse) if settings.ensemble else model.coarse
-        self._coarse = CoarseStage(
-            restoring, section.pixels, section.grid, settings.tile, device, limits,
-            lambda n: progress.advance("coarse", n), first_row=begin, picture_top=section.top,
-            with_features=shows_features(model, settings),
+        self._coarse = coarse_stage(
+            model, section.pixels, section.grid, settings, device, limits=limits,
+            advance=lambda n: progress.advance("coarse", n), first_row=begin, picture_top=section.top,
         )  # fmt: skip
         self._diffusion = DiffusionStage(
             model, device, self._coarse, ladder,

@@ -12,9 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from patchscaler_cli.models.ensemble import CoarseEnsemble
-from patchscaler_cli.pipeline.bands import patch_grid
-from patchscaler_cli.pipeline.coarse_stage import CoarseStage
+from patchscaler_cli.pipeline.bands import coarse_stage, patch_grid
 from patchscaler_cli.pipeline.diffusion_stage import DiffusionStage
 from patchscaler_cli.pipeline.pixels import AnyArray, as_array, from_network
 from patchscaler_cli.pipeline.settings import UpscaleSettings
@@ -73,10 +71,7 @@ def trace_patches(
     model, ladder, texture = upscaler.network, upscaler.sampling(settings).ladder, upscaler.prompted(settings)
     device, picture = model.memory.keys.device, as_array(picture)
     grid = patch_grid(model, picture.shape[0], picture.shape[1], settings.wrap)
-    restoring = CoarseEnsemble(model.coarse) if settings.ensemble else model.coarse
-    stage = CoarseStage(
-        restoring, picture, grid, settings.tile, device, with_features=model.config.patch_dit.features > 0
-    )
+    stage = coarse_stage(model, picture, grid, settings, device)
     stage.finish(grid.extent[0])
     diffusion = DiffusionStage(
         model, device, stage, ladder,

@@ -17,12 +17,13 @@ from patchscaler_cli.evaluation.examples import Example
 from patchscaler_cli.evaluation.folder import bicubic
 from patchscaler_cli.evaluation.metrics import BORDER, Lpips, psnr_y
 from patchscaler_cli.models.patchscaler import PatchScalerModel
-from patchscaler_cli.pipeline.bands import patch_grid
+from patchscaler_cli.pipeline.bands import coarse_stage, patch_grid
 from patchscaler_cli.pipeline.coarse_stage import CoarseStage
 from patchscaler_cli.pipeline.colour import REFINEMENT_SIGMA, colour_change, enlarged_low_pass
 from patchscaler_cli.pipeline.diffusion_stage import DiffusionStage
 from patchscaler_cli.pipeline.network_pass import refinement_fade
 from patchscaler_cli.pipeline.pixels import from_network, to_network
+from patchscaler_cli.pipeline.settings import UpscaleSettings
 from patchscaler_cli.sampling.groups import Group, GroupLadder
 from patchscaler_cli.tiling.grid import PatchAxis, PatchGrid
 from patchscaler_cli.tiling.rows import Rows, RowWindow
@@ -106,8 +107,7 @@ class PatchMeasurer:
 
     def _prepare(self, one: Example) -> _Prepared:
         grid = patch_grid(self._model, *one.lr.shape[:2])
-        shown = self._model.config.patch_dit.features > 0
-        stage = CoarseStage(self._model.coarse, one.lr, grid, 256, self._device, with_features=shown)
+        stage = coarse_stage(self._model, one.lr, grid, UpscaleSettings(), self._device)
         stage.finish(grid.extent[0])
         return _Prepared(stage, stage.qmap(0, grid.rows))
 

@@ -64,8 +64,8 @@ class RunFolder:
     def begin_from(self, weights: Path) -> list[str]:
         """Start a new run from a weights file: its parts become the checkpoints of phases 1 to 3, at step 0.
 
-        A Patch-DiT that has not seen the LR picture, or the coarse model's features, is shown them from now on; a coarse model, or patches, that are smaller
-        than their preset's are grown to that.
+        A Patch-DiT that has not seen the LR picture, or the coarse model's features, is shown them from now on; a coarse
+        model, or patches, that are smaller than their preset's are grown to that.
         The reference textures are chosen anew by the first phase that needs them: a weights file holds no pixels.
         A run that has begun already is left as it is, so the same command resumes it.
 
@@ -174,7 +174,7 @@ class RunFolder:
                     f"{file}: made from other photos or by an older version; remove it to make it again."
                 )
             return Pairs.of(photos, stored["coarse"].to(device), stored["lr"].to(device), shown)
-        model = place(self.load_coarse(), photos.images.device)
+        model = shown or place(self.load_coarse(), photos.images.device)
         pairs = make_pairs(photos, model, variants)
         partial = file.with_suffix(".partial")
         torch.save({"coarse": pairs.coarse, "lr": pairs.lr}, partial)

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from patchscaler_cli.models.dihedral import dihedral
 from patchscaler_cli.training.discriminator import FeatureCritic, critic_loss
 from patchscaler_cli.training.perceptual import PerceptualNetwork
-from patchscaler_cli.training.photos import dihedral
 
 VIEW_SHIFT = 8
 VIEW_CONTRAST = (0.6, 1.0)

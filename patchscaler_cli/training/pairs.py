@@ -14,9 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from patchscaler_cli.models.coarse import CoarseModel
+from patchscaler_cli.models.dihedral import dihedral, inverse
 from patchscaler_cli.models.patch_dit import PatchDiTConfig, packed, repeated
 from patchscaler_cli.training.degradation import Degradation, degrade
-from patchscaler_cli.training.photos import Photos, dihedral, inverse
+from patchscaler_cli.training.photos import Photos
 from patchscaler_cli.training.run import autocast
 
 FLOOR = 10.0

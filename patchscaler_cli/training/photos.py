@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from patchscaler_cli.errors import PatchScalerError
+from patchscaler_cli.models.dihedral import dihedral
 
 CROP = 512
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".bmp"}
@@ -114,19 +115,3 @@ def random_crops(photos: Photos, count: int, size: int, align: int = 4) -> Tenso
     corners = zip(which, tops, lefts, strict=True)
     crops = torch.stack([photos.images[i, :, y : y + size, x : x + size] for i, y, x in corners])
     return dihedral(crops, int(torch.randint(8, ())))
-
-
-def dihedral(images: Tensor, element: int) -> Tensor:
-    """One of the eight flips and quarter turns of square images [..., S, S]; element 0 is the identity."""
-    if element & 1:
-        images = images.flip(-1)
-    if element & 2:
-        images = images.flip(-2)
-    if element & 4:
-        images = images.transpose(-1, -2)
-    return images
-
-
-def inverse(element: int) -> int:
-    """The element of `dihedral` that undoes an element."""
-    return element ^ 3 if element in (5, 6) else element
