@@ -7,10 +7,18 @@ from __future__ import annotations
 
 import platform
 from functools import cache
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+
+class Layer(NamedTuple):
+    """Weights of a linear layer [out, in] or a convolution [out, in, h, w], which are no module's."""
+
+    weight: Tensor
+    bias: Tensor | None
 
 
 def modulate(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
@@ -23,25 +31,23 @@ def gated_sum(x: Tensor, gate: Tensor, y: Tensor) -> Tensor:
     return x + gate * y if torch.is_grad_enabled() else torch.addcmul(x, gate, y)
 
 
-def linear(layer: nn.Linear, x: Tensor) -> Tensor:
+def linear(layer: nn.Linear | Layer, x: Tensor) -> Tensor:
     """A linear layer. (torch's own writes the bias into the result first and adds the product to it: a pass more.)"""
     if _joins(x, layer.weight):
         joined: Tensor = torch.ops.mkldnn._linear_pointwise(x, layer.weight, layer.bias, "none", [], "")
         return joined
-    plain: Tensor = layer(x)
-    return plain
+    return F.linear(x, layer.weight, layer.bias)
 
 
-def linear_sum(layer: nn.Linear, x: Tensor, other: Tensor) -> Tensor:
+def linear_sum(layer: nn.Linear | Layer, x: Tensor, other: Tensor) -> Tensor:
     """other + a linear layer of x."""
     if _joins(x, layer.weight):
         joined: Tensor = torch.ops.mkldnn._linear_pointwise.binary(x, other, layer.weight, layer.bias, "add")
         return joined
-    summed: Tensor = other + layer(x)
-    return summed
+    return other + F.linear(x, layer.weight, layer.bias)
 
 
-def convolution_relu(layer: nn.Conv2d, x: Tensor, padding: tuple[int, int]) -> Tensor:
+def convolution_relu(layer: nn.Conv2d | Layer, x: Tensor, padding: tuple[int, int]) -> Tensor:
     """relu of a convolution of stride 1, padded with so many rows and columns of zeros whatever the layer's own padding."""
     if _joins(x, layer.weight):
         joined: Tensor = torch.ops.mkldnn._convolution_pointwise(x, *_as_stored(layer, padding), "relu", [], "")
@@ -49,7 +55,16 @@ def convolution_relu(layer: nn.Conv2d, x: Tensor, padding: tuple[int, int]) -> T
     return F.relu_(F.conv2d(x, layer.weight, layer.bias, padding=padding))
 
 
-def convolution_sum(layer: nn.Conv2d, x: Tensor, other: Tensor, padding: tuple[int, int]) -> Tensor:
+def convolution_leaky_relu(layer: nn.Conv2d | Layer, x: Tensor, padding: tuple[int, int], slope: float) -> Tensor:
+    """leaky_relu of a convolution of stride 1, padded like `convolution_relu`'s."""
+    if _joins(x, layer.weight):
+        stored = _as_stored(layer, padding)
+        joined: Tensor = torch.ops.mkldnn._convolution_pointwise(x, *stored, "leaky_relu", [slope], "")
+        return joined
+    return F.leaky_relu_(F.conv2d(x, layer.weight, layer.bias, padding=padding), slope)
+
+
+def convolution_sum(layer: nn.Conv2d | Layer, x: Tensor, other: Tensor, padding: tuple[int, int]) -> Tensor:
     """other + a convolution of stride 1, padded like `convolution_relu`'s. It may be computed in the memory of `other`."""
     if _joins(x, layer.weight):
         into = other.contiguous(memory_format=torch.channels_last)
@@ -60,7 +75,7 @@ def convolution_sum(layer: nn.Conv2d, x: Tensor, other: Tensor, padding: tuple[i
     return other + F.conv2d(x, layer.weight, layer.bias, padding=padding)
 
 
-def _as_stored(layer: nn.Conv2d, padding: tuple[int, int]) -> tuple[object, ...]:
+def _as_stored(layer: nn.Conv2d | Layer, padding: tuple[int, int]) -> tuple[object, ...]:
     """Weights, padding, stride, dilation and groups, as oneDNN is given them."""
     return layer.weight, layer.bias, padding, (1, 1), (1, 1), 1
 
@@ -90,11 +105,15 @@ def _computed_rightly(dtype: torch.dtype) -> bool:
         plain = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
         summed = torch.ops.mkldnn._linear_pointwise.binary(x, other, weight, bias, "add")
         cut_off = torch.ops.mkldnn._convolution_pointwise(image, *settings, "relu", [], "")
+        bent = torch.ops.mkldnn._convolution_pointwise(image, *settings, "leaky_relu", [0.1], "")
         added = torch.ops.mkldnn._convolution_pointwise_.binary(
             image.clone(), image, *settings, "add", 1.0, None, [], None
         )
     except (AttributeError, RuntimeError):
         return False
     near = 1e-4 if dtype == torch.float32 else 0.1  # values go up to about 10
-    expected = ((plain, layer), (summed, other + layer), (cut_off, F.relu(convolved)), (added, image + convolved))
+    expected = (
+        (plain, layer), (summed, other + layer),
+        (cut_off, F.relu(convolved)), (bent, F.leaky_relu(convolved, 0.1)), (added, image + convolved),
+    )  # fmt: skip
     return all(torch.allclose(found, wanted, atol=near) for found, wanted in expected)

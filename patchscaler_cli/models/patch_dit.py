@@ -7,6 +7,7 @@ Karras et al. 2022 (arXiv 2206.00364, table 1): D(r; sigma) = c_skip r + c_out F
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +23,9 @@ PIXELS_A_FEATURE = 16
 
 FEATURE_GAIN = 8.0
 """Brings the coarse model's features to a deviation of about one."""
+
+SLOPE = 0.1
+"""Of the leaky ReLU of the convolutional ends, below zero."""
 
 
 @dataclass(frozen=True)
@@ -107,8 +111,8 @@ class ConvBlock(nn.Module):
 
     def forward(self, x: Tensor, noise: Tensor) -> Tensor:
         scale, shift = self.modulation(noise)[:, :, None, None].chunk(2, 1)  # (B, C, 1, 1) each
-        hidden = self.first(F.leaky_relu(x, 0.1))
-        hidden = F.leaky_relu(modulate(hidden, scale, shift), 0.1, inplace=not torch.is_grad_enabled())
+        hidden = self.first(F.leaky_relu(x, SLOPE))
+        hidden = F.leaky_relu(modulate(hidden, scale, shift), SLOPE, inplace=not torch.is_grad_enabled())
         return convolution_sum(self.second, hidden, x, (1, 1))
 
 
@@ -215,12 +219,16 @@ class PatchDiT(nn.Module):
         Returns:
             The denoised residual [B, 3, h, w], float32: x - y_0 as far as it can be told.
         """
+        return self.preconditioned(residual, sigma, lambda scaled: self.network(scaled, sigma, condition, prompt))
+
+    def preconditioned(self, residual: Tensor, sigma: Tensor, network: Callable[[Tensor], Tensor]) -> Tensor:
+        """D(r) = c_skip r + c_out F(c_in r) for noise levels [B], where `network` is F (EDM, table 1)."""
         data = self.config.sigma_data
         variance = sigma**2 + data**2
         c_skip = data**2 / variance
         c_out = sigma * data * variance.rsqrt()
         c_in = variance.rsqrt()
-        raw = self.network(residual * _per_patch(c_in), sigma, condition, prompt)
+        raw = network(residual * _per_patch(c_in))
         return _per_patch(c_skip) * residual + _per_patch(c_out) * raw.float()
 
     def network(self, scaled: Tensor, sigma: Tensor, condition: Tensor, prompt: Tensor | None) -> Tensor:
@@ -263,7 +271,7 @@ class PatchDiT(nn.Module):
         outer = self.merge_outer(torch.cat((up, outer), 1))
         for block in self.outer_up:
             outer = block(outer, noise)
-        return F.pixel_shuffle(self.out(F.leaky_relu(outer, 0.1)), 2)  # (B, 3, h, w)
+        return F.pixel_shuffle(self.out(F.leaky_relu(outer, SLOPE)), 2)  # (B, 3, h, w)
 
 
 def repeated(lr: Tensor, scale: int) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from patchscaler_cli.models.patch_dit import PatchDiT
 from patchscaler_cli.pipeline.denoising import CarefulDenoiser
+from patchscaler_cli.pipeline.levels import LevelDenoiser
 from patchscaler_cli.pipeline.limits import Limits
 from patchscaler_cli.pipeline.precision import widened
 from patchscaler_cli.sampling.grouped import PatchInputs, sample_groups
@@ -106,7 +107,7 @@ def sample_shares(
                 finished.append((places, residual))
 
         most = min(batch_size, limits.batch or batch_size)
-        careful = CarefulDenoiser(network, limits)
+        careful = CarefulDenoiser(LevelDenoiser(network, ladder), limits)
         sample_groups(careful, lambda places: load(chosen[places]), emit, groups[chosen], ladder, most)
         for places, residual in finished:
             settle(places, residual)

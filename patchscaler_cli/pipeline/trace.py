@@ -14,6 +14,7 @@ from torch import Tensor
 
 from patchscaler_cli.pipeline.bands import coarse_stage, patch_grid
 from patchscaler_cli.pipeline.diffusion_stage import DiffusionStage
+from patchscaler_cli.pipeline.levels import LevelDenoiser
 from patchscaler_cli.pipeline.pixels import AnyArray, as_array, from_network
 from patchscaler_cli.pipeline.settings import UpscaleSettings
 from patchscaler_cli.pipeline.upscaler import Upscaler
@@ -91,7 +92,8 @@ def trace_patches(
             denoised[patch].append(made.cpu())
 
     groups = patch_groups.ravel()[numbers]
-    sample_groups(model.patch_dit, load, lambda chosen, residual: None, groups, ladder, len(patches), watch)
+    denoise = LevelDenoiser(model.patch_dit, ladder)
+    sample_groups(denoise, load, lambda chosen, residual: None, groups, ladder, len(patches), watch)
     near = model.memory.nearest(model.classifier(inputs.condition[:, :3])) if texture else None
     traces = []
     for i, (row, column) in enumerate(patches):
