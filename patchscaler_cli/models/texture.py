@@ -67,7 +67,7 @@ class TextureEncoder(nn.Module):
     A token is what patterns a texture has in one of its parts, and how much of each: logarithms of the energies of two
     banks of learned filters, one for the finest pattern and one for what is twice as rough. The filters are blind to flat
     colour. Faint texture is a hundredth of a colour's range; of the pixels themselves an encoder tells the denoiser the
-    colours, which it sees anyway, and the denoiser learns not to listen (weights/README.md, run 9).
+    colours, which it sees anyway, and the denoiser learns not to listen (weights/runs.md, run 9).
     """
 
     def __init__(self, config: TextureConfig) -> None:

@@ -10,7 +10,7 @@ from patchscaler_cli.tiling.grid import PatchGrid, patch_axis
 
 NARROWEST, WIDEST = 3 / 4, 5 / 4
 """Sides of patches as shares of the network's own. Measured with patches of 128 HR pixels: those of 96 to 192 have the same LPIPS
-to within half a percent (weights/README.md, run 14)."""
+to within half a percent (weights/runs.md, run 14)."""
 
 ALONE = 1 / 2
 """The shortest side, as a share of the network's own, of a patch that covers a whole axis: what is missing is reflected."""

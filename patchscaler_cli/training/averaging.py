@@ -1,7 +1,7 @@
 """The average of several trainings' weights: what they have in common stays, what each came to by chance is halved.
 
 Runs that began from the same weights lie close enough together for it (Wortsman et al. 2022, "Model soups"). The way from
-earlier weights to the average can be gone on, which was measured to be worth hours (weights/README.md, run 12); why is not
+earlier weights to the average can be gone on, which was measured to be worth hours (weights/runs.md, run 12); why is not
 known.
 """
 
@@ -65,7 +65,7 @@ def average_few_step(checkpoints: Sequence[Path], output: Path, beyond: Beyond |
 
     Everything else (critics, steps, hours) is the first one's. A denoiser that has not seen the LR picture is averaged as
     one that is shown it and looks away, and one of smaller patches as one of the first one's. One that has not seen the coarse model's
-    features has no say in how they are taken up: halved, they gained a quarter of what they do (weights/README.md, run 16).
+    features has no say in how they are taken up: halved, they gained a quarter of what they do (weights/runs.md, run 16).
 
     Args:
         checkpoints: written by the few-step phase; one that is named twice counts twice.

@@ -31,7 +31,7 @@ class FewStepWeights:
 
     What a weight does is to be judged by gradients: how large they are, and whether they point where the judge's distance on
     validation pictures falls (`training/alignment.py`). With two to six times as much for the critics of
-    features LPIPS rose on photos that the denoiser had not seen after ten minutes or so (weights/README.md, run 6).
+    features LPIPS rose on photos that the denoiser had not seen after ten minutes or so (weights/runs.md, run 6).
     """
 
     pixel: float = 0.8

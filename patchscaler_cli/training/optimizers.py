@@ -70,7 +70,7 @@ def muon(
 
     Muon's steps are made as large as AdamW's (Liu et al. 2025), so both have the same learning rate. Measured without critics, at
     5e-4: the denoiser came as far in 393 steps as by AdamW alone in 572, and a step takes an eighth longer. From trained
-    weights, AdamW alone made LPIPS 2 to 8 % worse in its first minutes, Muon 1 to 3 % (weights/README.md, run 11).
+    weights, AdamW alone made LPIPS 2 to 8 % worse in its first minutes, Muon 1 to 3 % (weights/runs.md, run 11).
 
     Args:
         module: whose weights they are.

@@ -41,7 +41,7 @@ def shown_features(network: PatchDiT, features: int) -> PatchDiT:
 
 def with_larger_patches(network: PatchDiT, patch: int) -> PatchDiT:
     """The same network for patches of `patch` pixels. Not what it computed before, but better at once: LPIPS of 128 instead of
-    64 pixels is lower by 1 % (weights/README.md, run 14)."""
+    64 pixels is lower by 1 % (weights/runs.md, run 14)."""
     large = PatchDiT(dataclasses.replace(network.config, patch=patch))
     weights = network.state_dict()
     large.load_state_dict(weights | {POSITION: squarely_spread(weights[POSITION], large.config.tokens)})
