@@ -91,9 +91,13 @@ def trace_patches(
         for patch, made in zip(chosen, residual, strict=True):
             denoised[patch].append(made.cpu())
 
+    def emit(chosen: npt.NDArray[np.int64], residual: Tensor) -> None:
+        for patch, made in zip(chosen, residual, strict=True):
+            denoised[patch][-1] = made.cpu()  # the last step's, without what alternates
+
     groups = patch_groups.ravel()[numbers]
     denoise = LevelDenoiser(model.patch_dit, ladder)
-    sample_groups(denoise, load, lambda chosen, residual: None, groups, ladder, len(patches), watch)
+    sample_groups(denoise, load, emit, groups, ladder, len(patches), watch)
     near = model.memory.nearest(model.classifier(inputs.condition[:, :3])) if texture else None
     traces = []
     for i, (row, column) in enumerate(patches):

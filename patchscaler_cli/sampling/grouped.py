@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from patchscaler_cli.models.placement import send
+from patchscaler_cli.sampling.alternation import take_alternation
 from patchscaler_cli.sampling.groups import GroupLadder
 from patchscaler_cli.sampling.schedule import karras_sigmas
 from patchscaler_cli.sampling.solver import solver_step
@@ -119,7 +120,7 @@ def sample_groups(
         done = active.step == active.steps
         if done.any():
             finished = active if done.all() else active.take(np.flatnonzero(done))
-            emit(finished.patches, finished.residual)
+            emit(finished.patches, take_alternation(finished.residual))
             active = None if done.all() else active.take(np.flatnonzero(~done))
     return evaluations
 
