@@ -88,9 +88,9 @@ class OneLevelPatchDiT:
     def __call__(self, scaled: Tensor, condition: Tensor) -> Tensor:
         """Scaled residuals [B, 3, h, w] and conditions [B, condition_channels, h, w], float32, to [B, 3, h, w], as `PatchDiT.network`."""
         pictures, planes = condition.tensor_split((self.config.picture_channels,), 1)
-        features = unpacked(planes).to(self.dtype) if self.config.features else None
+        features = self._placed(unpacked(planes)) if self.config.features else None
         pixels = torch.cat((scaled.to(self.dtype), pictures.to(self.dtype)), 1)
-        outer = _convolved(self._stem, pixels.contiguous(memory_format=torch.channels_last), 2, 1)
+        outer = _convolved(self._stem, self._placed(pixels), 2, 1)
         for block in self._outer_down:
             outer = block(outer)
         inner = _convolved(self._to_inner, outer, 2)  # (B, inner, h/4, w/4)
@@ -117,6 +117,9 @@ class OneLevelPatchDiT:
         out = _convolved(self._out, F.leaky_relu(outer, SLOPE), 1, 1)  # (B, 4 * 3, h/2, w/2)
         b, _, h, w = out.shape
         return _spread(out.permute(0, 2, 3, 1).reshape(b, h, w, 3, 4).transpose(3, 4), 2).contiguous()
+
+    def _placed(self, image: Tensor) -> Tensor:
+        return image.to(self.dtype).contiguous(memory_format=torch.channels_last)
 
     def _positions(self, rows: int, columns: int) -> Tensor:
         size = rows, columns
