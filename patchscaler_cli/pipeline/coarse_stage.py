@@ -157,7 +157,7 @@ class CoarseStage:
         cut = self.lr(rows.start, rows.stop, columns.start, columns.stop)
         try:
             made = self._run(self.model, cut, rows, columns)
-            if not all(np.isfinite(one).all() for one in made):
+            if not all(np.isfinite(one).all() for one in made[:2]):  # features that overflow spoil the image, too
                 made = self._run(widened(self.model), cut, rows, columns)
                 self.limits.warn("Half precision overflowed in a tile; it was computed again in fp32.")
         except RuntimeError as error:
@@ -189,7 +189,8 @@ class CoarseStage:
         inner = rows.wanted(model.config), columns.wanted(model.config)
         image = restored.image[0, :, rows.wanted(model.config, self.scale), columns.wanted(model.config, self.scale)]
         sure = torch.sigmoid(restored.logit[0, 0, *inner])
-        features = restored.features[0, : self.features.channels, *inner].float()
+        features = restored.features[0, : self.features.channels, *inner]
+        features = features.to(torch.float32, memory_format=torch.contiguous_format)  # as rows are kept
         return image.cpu().numpy(), sure.cpu().numpy(), features.cpu().numpy()
 
     def qmap(self, first: int, last: int) -> npt.NDArray[np.float32]:
