@@ -27,7 +27,7 @@ def test_too_much_is_as_bad_as_too_little() -> None:
 
 
 def test_faint_texture_counts_as_strong_one_does() -> None:
-    strong, faint = (texture_gap(grain(1, level / 2), grain(0, level)) for level in (0.4, 0.08))
+    strong, faint = (texture_gap(grain(1, level / 2), grain(0, level)) for level in (0.3, 0.06))
     assert torch.allclose(strong, faint, rtol=0.15)
 
 

@@ -51,7 +51,8 @@ class _Transformer(NamedTuple):
 class OneLevelPatchDiT:
     """F of a Patch-DiT's preconditioning at one noise level, by the empty prompt. For inference on a CPU.
 
-    It keeps weights of its own, in the whole network's dtype, as that had them when this was made.
+    What is folded are weights of its own, in the whole network's dtype, as that had them when this was made; in fp32 the rest are the
+    network's.
     """
 
     @torch.no_grad()

@@ -68,7 +68,7 @@ def sample_last_step(
             residual = solver_step(residual, denoised, previous, before, grid[:, i], grid[:, i + 1])
             previous = denoised
     last: Tensor = denoiser(residual, grid[:, steps - 1], condition, prompt)
-    return last
+    return take_alternation(last)  # as a user gets it
 
 
 def train_few_step(
@@ -115,7 +115,7 @@ def train_few_step(
             prompt = retrieve_prompt(denoiser, classifier, textures, batch, top_k)
             residual = sample_last_step(denoiser, noise, batch.condition(config), prompt, steps, START_SIGMAS)
             critics.requires_grad_(False)
-            refinement = blend(take_alternation(residual))  # as a user gets it
+            refinement = blend(residual)
             refined = areas.coarse + refinement
             looks = looks_at(areas, refined, networks)
             losses = few_step_losses(areas, refinement, looks, critics, pixels_judged)
