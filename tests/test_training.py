@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from torch.optim import AdamW, Muon, Optimizer
 
 from patchscaler_cli.errors import PatchScalerError
+from patchscaler_cli.models.coarse import ETA
 from patchscaler_cli.models.dihedral import dihedral, inverse
 from patchscaler_cli.models.patch_dit import PatchDiT, unpacked
 from patchscaler_cli.models.texture import TextureEncoder
@@ -37,6 +38,9 @@ from patchscaler_cli.training.run import Budget, load_checkpoint
 from tests.evaluation_samples import write_lpips
 from tests.fake_upscaler import RunCli
 from tests.small_model import SMALL, small_model
+
+UNSURE = torch.full((1, 1, 1, 64, 64), 0.5, dtype=torch.float16)
+"""Confidence of a degradation of one photo of 256x256 pixels."""
 
 
 @pytest.fixture(scope="module")
@@ -406,10 +410,13 @@ def test_a_large_photograph_is_drawn_as_often_as_a_small_one() -> None:
 def test_a_patch_and_what_is_shown_of_it_are_the_same_part_of_a_photograph() -> None:
     lr = torch.randint(256, (1, 2, 3, 32, 32), dtype=torch.uint8)
     enlarged = lr.repeat_interleave(4, -1).repeat_interleave(4, -2)
-    pairs = Pairs.of(Photos(enlarged[0], torch.tensor([0, 1])), enlarged, lr)
+    sure = torch.full((1, 2, 1, 32, 32), 0.5, dtype=torch.float16)
+    sure[:, 1] = 0.125  # of the second photograph less
+    pairs = Pairs.of(Photos(enlarged[0], torch.tensor([0, 1])), enlarged, lr, sure)
     batch = pairs.draw(16, 64)
     assert torch.equal(batch.hr, batch.coarse)
     assert torch.equal(batch.lr, batch.coarse)
+    assert torch.allclose(batch.expected[:, 0, 5, 5], (ETA / torch.tensor([0.5, 0.125]))[batch.sources])
     config = dataclasses.replace(SMALL.patch_dit, features=0)
     assert torch.equal(batch.condition(config), torch.cat((batch.coarse, batch.lr), 1))
 
@@ -420,7 +427,7 @@ def test_the_features_of_a_drawn_patch_are_those_of_its_part_of_the_turned_pictu
     lr = torch.randint(256, (1, 1, 3, 64, 64), dtype=torch.uint8)
     rows, columns = torch.meshgrid(torch.arange(256), torch.arange(256), indexing="ij")
     images = torch.stack((rows, columns, columns))[None].to(torch.uint8)  # every pixel says where it is
-    pairs = Pairs.of(Photos(images, torch.tensor([0])), images[None], lr, model)
+    pairs = Pairs.of(Photos(images, torch.tensor([0])), images[None], lr, UNSURE, model)
     seen = set()
     for _ in range(40):
         batch = pairs.draw(2, 64)
@@ -439,7 +446,7 @@ def test_the_features_of_a_drawn_patch_are_those_of_its_part_of_the_turned_pictu
 def test_the_neighbours_of_a_patch_have_nothing_in_common_with_it() -> None:
     rows, columns = torch.meshgrid(torch.arange(256), torch.arange(256), indexing="ij")
     images = torch.stack((rows, columns, columns))[None].to(torch.uint8)  # every pixel says where it is
-    pairs = Pairs.of(Photos(images, torch.tensor([0])), images[None], images[None, ..., ::4, ::4])
+    pairs = Pairs.of(Photos(images, torch.tensor([0])), images[None], images[None, ..., ::4, ::4], UNSURE)
     batch = pairs.draw(64, 64)
     for patch, neighbour in zip(batch.hr, batch.neighbours[:, 0], strict=True):
         shared = [set(a.unique().tolist()) & set(b.unique().tolist()) for a, b in zip(patch, neighbour, strict=True)]

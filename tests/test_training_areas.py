@@ -66,9 +66,10 @@ def test_the_lattice_is_what_repeats_with_every_lr_pixel() -> None:
 def test_a_batch_of_areas_becomes_the_batch_of_their_patches() -> None:
     side = area_side(64)
     hr, coarse, lr, neighbour = torch.randn(4, 2, 3, side, side).unbind()
-    batch = patches_of(PatchBatch(hr, coarse, lr, neighbour[:, None], torch.tensor([5, 7])), 64)
+    expected = torch.rand(2, 1, side, side)
+    batch = patches_of(PatchBatch(hr, coarse, lr, neighbour[:, None], torch.tensor([5, 7]), expected), 64)
     assert batch.sources.tolist() == [5] * PATCHES + [7] * PATCHES
-    for patches, areas in ((batch.hr, hr), (batch.coarse, coarse), (batch.lr, lr)):
+    for patches, areas in ((batch.hr, hr), (batch.coarse, coarse), (batch.lr, lr), (batch.expected, expected)):
         assert torch.equal(patches[PATCHES], areas[1, :, :64, :64])
         assert torch.equal(patches[PATCHES - 1], areas[0, :, -64:, -64:])
     for one in batch.neighbours[PATCHES:]:

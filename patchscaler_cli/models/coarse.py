@@ -11,6 +11,9 @@ from torch import Tensor, nn
 
 from patchscaler_cli.models.fused import convolution_relu, convolution_sum
 
+ETA = 0.01
+"""Error (on [-1, 1], averaged over a 4x4 block) at which the confidence reaches one: C = eta / error is what it learns."""
+
 
 @dataclass(frozen=True)
 class CoarseConfig:

@@ -59,7 +59,7 @@ def enlarged_low_pass(difference: RowWindow, sigma: float, top: int, bottom: int
     smooth = _low_pass(difference, sigma, above, below, height)
     beyond = (above - (top - 1), bottom + 1 - below)
     padded = np.pad(smooth, ((0, 0), beyond, (1, 1)), mode="edge")
-    return _stretched(_stretched(padded, 2, scale), 1, scale)
+    return enlarged(padded, scale)
 
 
 def _low_pass(image: RowWindow, sigma: float, top: int, bottom: int, height: int) -> Rows:
@@ -77,6 +77,11 @@ def _low_pass(image: RowWindow, sigma: float, top: int, bottom: int, height: int
             blurred += weight * _part(rows, axis, place, place + length)
         rows = blurred
     return rows
+
+
+def enlarged(rows: Rows, scale: int) -> Rows:
+    """Bilinear interpolation of rows [C, h + 2, w + 2], whose outermost pixels are only looked at: [C, h * scale, w * scale]."""
+    return _stretched(_stretched(rows, 2, scale), 1, scale)
 
 
 def _stretched(rows: Rows, axis: int, scale: int) -> Rows:

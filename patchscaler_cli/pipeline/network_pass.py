@@ -11,10 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
+from patchscaler_cli.models.coarse import ETA
 from patchscaler_cli.pipeline.bands import WRAP_MARGIN, Band
-from patchscaler_cli.pipeline.colour import REACH, REFINEMENT_SIGMA, colour_change, enlarged_low_pass
+from patchscaler_cli.pipeline.colour import REACH, REFINEMENT_SIGMA, colour_change, enlarged, enlarged_low_pass
 from patchscaler_cli.pipeline.stage_clock import StageClock
+from patchscaler_cli.sampling.bound import bounded
 from patchscaler_cli.tiling.blending import border_fade
 from patchscaler_cli.tiling.grid import PatchGrid
 from patchscaler_cli.tiling.rows import Rows, RowWindow, parts
@@ -98,6 +101,7 @@ class NetworkPass:
             for begin, end in parts(self._drift.stop, complete, self.grid.extent[1] * scale**2):
                 first, last = begin * scale, end * scale
                 rows = self._residual.view(first, last)
+                bound_refinement(rows, self._confidence, begin, end, scale)
                 rows *= (1 - self._fidelity) * refinement_fade(self.grid, scale, first, last)
                 self._drift.append(-colour_change(self._coarse.view(first, last), rows, scale))
 
@@ -124,6 +128,20 @@ class NetworkPass:
         columns = slice(column * scale - margin, (column + self.grid.width) * scale + margin)
         inside = (slice(None), rows, columns)
         return Strip(result[inside], coarse[inside])
+
+
+def bound_refinement(rows: Rows, confidence: npt.NDArray[np.float32], first: int, last: int, scale: int) -> None:
+    """Keep a refinement within what the confidence allows, in place (`sampling/bound.py`).
+
+    Args:
+        rows: x_0 - y_0 of LR rows `first` to `last` of the extent, at HR size [3, scale (last - first), W].
+        confidence: map of the extent [h, w], valid in these rows and one more above and below, where there are.
+    """
+    top, bottom = max(first - 1, 0), min(last + 1, len(confidence))
+    beyond = (top - (first - 1), last + 1 - bottom)
+    error = np.pad(ETA / confidence[None, top:bottom], ((0, 0), beyond, (1, 1)), mode="edge")
+    refinement, expected = torch.from_numpy(rows)[None], torch.from_numpy(enlarged(error, scale))[None]
+    refinement[:] = bounded(refinement, expected)
 
 
 def refinement_fade(grid: PatchGrid, scale: int, top: int, bottom: int) -> Rows:

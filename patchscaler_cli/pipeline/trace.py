@@ -13,11 +13,13 @@ import torch
 from torch import Tensor
 
 from patchscaler_cli.pipeline.bands import coarse_stage, patch_grid
+from patchscaler_cli.pipeline.coarse_stage import CoarseStage
 from patchscaler_cli.pipeline.diffusion_stage import DiffusionStage
 from patchscaler_cli.pipeline.levels import LevelDenoiser
 from patchscaler_cli.pipeline.pixels import AnyArray, as_array, from_network
 from patchscaler_cli.pipeline.settings import UpscaleSettings
 from patchscaler_cli.pipeline.upscaler import Upscaler
+from patchscaler_cli.sampling.bound import bounded, expected_error
 from patchscaler_cli.sampling.grouped import PatchInputs, sample_groups
 from patchscaler_cli.sampling.groups import Group
 from patchscaler_cli.sampling.schedule import karras_sigmas
@@ -36,7 +38,7 @@ class PatchTrace:
         group: its start noise and steps.
         coarse: the coarse patch [S, S, 3].
         start: the coarse patch with the start noise on it; the coarse patch itself where it is kept.
-        steps: what the network made of it after each step, at fidelity 0.
+        steps: what the network made of it after each step, at fidelity 0 and within its bound.
         sigmas: the noise levels before the steps and after the last, as many as steps and one; empty without steps.
         textures: numbers of the retrieved memory entries and their cosine similarities, nearest first; empty without.
     """
@@ -105,12 +107,19 @@ def trace_patches(
         start = coarse + (group.sigma * inputs.noise[i].cpu() if group.steps else 0)
         traces.append(
             PatchTrace(
-                row, column, int(groups[i]), group, _shown(coarse), _shown(start), [_shown(coarse + one) for one in denoised[i]],
+                row, column, int(groups[i]), group, _shown(coarse), _shown(start), [_shown(coarse + one) for one in _within(denoised[i], stage, grid.tops[row], grid.lefts[column])],
                 karras_sigmas(group.sigma, group.steps).tolist() if group.steps else [],
                 [] if near is None else list(zip(near[0][i].tolist(), near[1][i].tolist(), strict=True)),
             )
         )  # fmt: skip
     return traces
+
+
+def _within(steps: list[Tensor], stage: CoarseStage, top: int, left: int) -> Tensor:
+    """A patch's residuals after every step, bounded as the result is [n, 3, S, S], by the patch's LR corner."""
+    height, width = stage.grid.size
+    sure = torch.from_numpy(stage.confidence[None, None, top : top + height, left : left + width])
+    return bounded(torch.stack(steps).float(), expected_error(sure)) if steps else torch.empty(0)
 
 
 def _shown(patch: Tensor) -> Pixels:

@@ -20,6 +20,7 @@ from patchscaler_cli.evaluation.metrics import load_lpips
 from patchscaler_cli.models.coarse import CoarseModel
 from patchscaler_cli.models.patch_dit import packed, repeated
 from patchscaler_cli.pipeline.pixels import to_network
+from patchscaler_cli.sampling.bound import bounded, expected_error
 from patchscaler_cli.training.areas import area_side, blend, cut, patches_of
 from patchscaler_cli.training.diffusion import PromptedDenoiser
 from patchscaler_cli.training.discriminator import Critics
@@ -74,18 +75,19 @@ def validation_areas(pictures: Iterable[Example], model: CoarseModel, side: int)
     """Every picture's areas of `side` HR pixels, side by side and a picture a batch; turned and drawn by nobody."""
     for picture in pictures:
         lr = torch.from_numpy(to_network(picture.lr))[None]
-        coarse, scale = model(lr)[0].float(), model.config.scale
+        (coarse, logit), scale = model(lr), model.config.scale
         full = (
             torch.from_numpy(to_network(picture.hr))[None],
-            coarse,
+            coarse.float(),
             repeated(lr, scale),
+            expected_error(torch.sigmoid(logit.float())),
             packed(model.features(lr).float()),
         )
         parts = [
             one.unfold(2, side, side).unfold(3, side, side).permute(0, 2, 3, 1, 4, 5).flatten(0, 2) for one in full
         ]
-        hr, coarse, lr, features = (part.contiguous() for part in parts)  # (A, channels, side, side) each
-        yield PatchBatch(hr, coarse, lr, hr[:, None], torch.zeros(len(hr), dtype=torch.int64), features)
+        hr, coarse, lr, expected, features = (part.contiguous() for part in parts)  # (A, channels, side, side) each
+        yield PatchBatch(hr, coarse, lr, hr[:, None], torch.zeros(len(hr), dtype=torch.int64), expected, features)
 
 
 def refined_by(denoiser: PromptedDenoiser, areas: PatchBatch) -> Tensor:
@@ -94,7 +96,8 @@ def refined_by(denoiser: PromptedDenoiser, areas: PatchBatch) -> Tensor:
     batch = patches_of(areas, config.patch)
     with autocast(areas.hr.device):
         noise = cut(torch.randn_like(areas.coarse), config.patch)
-        return blend(sample_last_step(denoiser, noise, batch.condition(config), None, 1, (START_SIGMAS[0],) * 2))
+        residual = sample_last_step(denoiser, noise, batch.condition(config), None, 1, (START_SIGMAS[0],) * 2)
+        return bounded(blend(residual), areas.expected)
 
 
 def main(

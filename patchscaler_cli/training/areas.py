@@ -64,7 +64,7 @@ def patches_of(areas: PatchBatch, patch: int) -> PatchBatch:
         part.repeat_interleave(patches_an_area(patch), 0) for part in (areas.neighbours, areas.sources)
     )
     features = None if areas.features is None else cut(areas.features, patch)
-    return PatchBatch(hr, coarse, lr, neighbours, sources, features)
+    return PatchBatch(hr, coarse, lr, neighbours, sources, cut(areas.expected, patch), features)
 
 
 def textures_in(neighbours: Tensor) -> Tensor:

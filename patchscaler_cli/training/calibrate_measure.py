@@ -21,7 +21,7 @@ from patchscaler_cli.pipeline.bands import coarse_stage, patch_grid
 from patchscaler_cli.pipeline.coarse_stage import CoarseStage
 from patchscaler_cli.pipeline.colour import REFINEMENT_SIGMA, colour_change, enlarged_low_pass
 from patchscaler_cli.pipeline.diffusion_stage import DiffusionStage
-from patchscaler_cli.pipeline.network_pass import refinement_fade
+from patchscaler_cli.pipeline.network_pass import bound_refinement, refinement_fade
 from patchscaler_cli.pipeline.pixels import from_network, to_network
 from patchscaler_cli.pipeline.settings import UpscaleSettings
 from patchscaler_cli.sampling.groups import Group, GroupLadder
@@ -118,6 +118,7 @@ class PatchMeasurer:
             self._model, self._device, prepared.coarse, GroupLadder((group,), ()), seed=0, batch_size=BATCH, texture=self._texture
         )  # fmt: skip
         rows, height = stage.refine(0, np.zeros((grid.rows, grid.columns), np.int64)), grid.extent[0]
+        bound_refinement(rows, prepared.coarse.confidence, 0, height, scale)
         rows *= refinement_fade(grid, scale, 0, height * scale)
         drift = RowWindow(3, grid.extent[1])
         drift.append(-colour_change(prepared.coarse.rows.view(0, height * scale), rows, scale))

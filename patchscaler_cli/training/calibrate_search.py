@@ -33,7 +33,7 @@ MOST_GROUPS = 4
 EACH_GROUP = 0.0003
 """LPIPS that a further group must gain: where two ladders are as good, the simpler one is taken."""
 FLAT = 0.5
-"""Confidence at which the coarse image is expected to be wrong by 2.5 levels of 255 on average (training/coarse.py, ETA)."""
+"""Confidence at which the coarse image is expected to be wrong by 2.5 levels of 255 on average (models/coarse.py, ETA)."""
 PLAIN = 0.95
 """Confidence that the confidence map never reaches (0.61 at most, measured), but the Qmap of patches of one colour does."""
 PRICES = (0.0, *(0.0005 * 2 ** (i / 4) for i in range(41)))

@@ -8,15 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from patchscaler_cli.models.coarse import CoarseConfig, CoarseModel
+from patchscaler_cli.models.coarse import ETA, CoarseConfig, CoarseModel
 from patchscaler_cli.models.placement import place
 from patchscaler_cli.training.degradation import Degradation, degrade
 from patchscaler_cli.training.optimizers import adamw
 from patchscaler_cli.training.photos import Photos, random_crops
 from patchscaler_cli.training.run import Budget, Run, Trainee, autocast
-
-ETA = 0.01
-"""Error (on [-1, 1], averaged over a 4x4 block) at which the confidence reaches one: C = eta / error minimises the loss."""
 
 L1_UNTIL = 0.6
 """Share of the budget after which the pixel loss is the squared error instead of the absolute one. L1 learns faster; what it
@@ -35,6 +32,8 @@ def confidence_loss(image: Tensor, logit: Tensor, hr: Tensor) -> Tensor:
 
     The error is detached: a confidence that weighs the image's own loss would tell the model to give up
     where it is bad, so the image learns from plain L1 and the confidence only watches.
+
+    C = eta / error minimises it.
 
     Args:
         image: coarse images y [B, 3, 4h, 4w] in [-1, 1].

@@ -18,6 +18,7 @@ from torch import Tensor
 from patchscaler_cli.models.placement import place
 from patchscaler_cli.models.texture import TextureClassifier
 from patchscaler_cli.sampling.alternation import take_alternation
+from patchscaler_cli.sampling.bound import bounded
 from patchscaler_cli.sampling.schedule import karras_sigmas
 from patchscaler_cli.sampling.solver import solver_step
 from patchscaler_cli.training.areas import area_side, blend, cut, patches_an_area, patches_of
@@ -115,7 +116,7 @@ def train_few_step(
             prompt = retrieve_prompt(denoiser, classifier, textures, batch, top_k)
             residual = sample_last_step(denoiser, noise, batch.condition(config), prompt, steps, START_SIGMAS)
             critics.requires_grad_(False)
-            refinement = blend(residual)
+            refinement = bounded(blend(residual), areas.expected)
             refined = areas.coarse + refinement
             looks = looks_at(areas, refined, networks)
             losses = few_step_losses(areas, refinement, looks, critics, pixels_judged)

@@ -1,7 +1,7 @@
 """A training run's folder: what each phase leaves there and the next one takes up.
 
 config.json    sizes of the model, written by the first phase
-coarse.pt      phase 1       pairs.pt     LR and coarse images of all photos (uint8), made once
+coarse.pt      phase 1       pairs.pt     LR and coarse images of all photos and how sure they are, made once
 texture.pt     phase 2       textures.pt  the chosen reference textures (pixels: never leaves this folder)
 diffusion.pt   phase 3       few_step.pt  phase 4
 groups.json    calibration   calibration.npz  what it measured
@@ -31,6 +31,9 @@ from patchscaler_cli.training.photos import Photos
 from patchscaler_cli.training.run import fresh_checkpoint, load_average, load_checkpoint
 from patchscaler_cli.training.texture import ReferenceTextures, choose_textures
 from patchscaler_cli.training.widening import can_grow, grown_coarse, shown_features, shown_lr, with_larger_patches
+
+PAIRS = ("coarse", "lr", "confidence")
+"""What is kept of `Pairs`."""
 
 
 @dataclass(frozen=True)
@@ -169,15 +172,20 @@ class RunFolder:
         if file.exists() and file.stat().st_mtime > self.coarse.stat().st_mtime:
             device = photos.images.device
             stored = torch.load(file, weights_only=True, mmap=device.type == "cpu")
-            if not isinstance(stored, dict) or stored["coarse"].shape[1:] != photos.images.shape:
+            if (
+                not isinstance(stored, dict)
+                or "confidence" not in stored
+                or stored["coarse"].shape[1:] != photos.images.shape
+            ):
                 raise PatchScalerError(
                     f"{file}: made from other photos or by an older version; remove it to make it again."
                 )
-            return Pairs.of(photos, stored["coarse"].to(device), stored["lr"].to(device), shown)
+            coarse, lr, confidence = (stored[name].to(device) for name in PAIRS)
+            return Pairs.of(photos, coarse, lr, confidence, shown)
         model = shown or place(self.load_coarse(), photos.images.device)
         pairs = make_pairs(photos, model, variants)
         partial = file.with_suffix(".partial")
-        torch.save({"coarse": pairs.coarse, "lr": pairs.lr}, partial)
+        torch.save({name: getattr(pairs, name) for name in PAIRS}, partial)
         partial.replace(file)
         return dataclasses.replace(pairs, shown=shown)
 

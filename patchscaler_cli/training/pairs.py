@@ -16,6 +16,7 @@ from torch import Tensor
 from patchscaler_cli.models.coarse import CoarseModel
 from patchscaler_cli.models.dihedral import dihedral, inverse
 from patchscaler_cli.models.patch_dit import PatchDiTConfig, packed, repeated
+from patchscaler_cli.sampling.bound import expected_error
 from patchscaler_cli.training.degradation import Degradation, degrade
 from patchscaler_cli.training.photos import Photos
 from patchscaler_cli.training.run import autocast
@@ -42,6 +43,7 @@ class PatchBatch:
         lr: the same part of the LR pictures, every pixel repeated to HR size [B, 3, S, S] in [-1, 1], float32.
         neighbours: what lies near in the same HR photograph, but apart from the patch [B, N, 3, S, S] in [-1, 1], float32.
         sources: the photograph of each [B], int64.
+        expected: how wrong the coarse patches are expected to be [B, 1, S, S] on [-1, 1], float32, see `expected_error`.
         features: the coarse model's of the same part, as `packed` [B, C / 16, S, S], float32; None where they are not shown.
     """
 
@@ -50,6 +52,7 @@ class PatchBatch:
     lr: Tensor
     neighbours: Tensor
     sources: Tensor
+    expected: Tensor
     features: Tensor | None = None
 
     def condition(self, config: PatchDiTConfig) -> Tensor:
@@ -69,6 +72,7 @@ class Pairs:
         photos: the HR crops, uint8 [N, 3, H, W].
         coarse: uint8 [V, N, 3, H, W], of V degradations of each.
         lr: the LR pictures that they were made from, uint8 [V, N, 3, H/4, W/4].
+        confidence: the confidence maps, float16 [V, N, 1, H/4, W/4].
         weights: probability of drawing a patch at each block [V * N, H/16 * W/16], float32; a row sums to one.
         shown: the coarse model whose features are drawn, too; None where the denoiser is not shown any.
     """
@@ -76,13 +80,16 @@ class Pairs:
     photos: Photos
     coarse: Tensor
     lr: Tensor
+    confidence: Tensor
     weights: Tensor
     shown: CoarseModel | None = None
 
     @classmethod
-    def of(cls, photos: Photos, coarse: Tensor, lr: Tensor, shown: CoarseModel | None = None) -> Pairs:
+    def of(
+        cls, photos: Photos, coarse: Tensor, lr: Tensor, confidence: Tensor, shown: CoarseModel | None = None
+    ) -> Pairs:
         """Pairs of photos and what was made of them, with the weights that go with them."""
-        return cls(photos, coarse, lr, draw_weights(photos.images, coarse), shown)
+        return cls(photos, coarse, lr, confidence, draw_weights(photos.images, coarse), shown)
 
     def draw(self, count: int, size: int, align: int = 4) -> PatchBatch:
         """Draw patches of `size` pixels with corners on multiples of `align`, flipped and turned at random.
@@ -108,7 +115,9 @@ class Pairs:
         patches, turn = torch.stack((hr, coarse, lr, neighbour)).float() / 127.5 - 1, int(torch.randint(8, ()))
         hr, coarse, lr, neighbour = dihedral(patches, turn).unbind()  # (B, 3, S, S) each
         features = self._features(variant, photo, top // scale, left // scale, size // scale, turn)
-        return PatchBatch(hr, coarse, lr, neighbour[:, None], self.photos.sources[photo], features)
+        sure = _cut(self.confidence, (variant, photo), top // scale, left // scale, size // scale).float()
+        expected = dihedral(expected_error(sure), turn)
+        return PatchBatch(hr, coarse, lr, neighbour[:, None], self.photos.sources[photo], expected, features)
 
     @torch.no_grad()
     def _features(
@@ -161,15 +170,17 @@ def make_pairs(photos: Photos, model: CoarseModel, variants: int, degradation: D
     n, _, height, width = photos.images.shape
     coarse = torch.empty((variants, n, 3, height, width), dtype=torch.uint8, device=device)
     lr = torch.empty((variants, n, 3, height // scale, width // scale), dtype=torch.uint8, device=device)
+    confidence = torch.empty((variants, n, 1, height // scale, width // scale), dtype=torch.float16, device=device)
     for variant in range(variants):
         for start in range(0, len(photos.images), 8):
             hr = photos.images[start : start + 8].float() / 255
             degraded = degrade(hr, settings, scale, chunk=1)
             lr[variant, start : start + 8] = (degraded * 255).round().to(torch.uint8)
             with autocast(device):
-                restored = model((degraded * 2 - 1).contiguous(memory_format=torch.channels_last))[0]
+                restored, logit = model((degraded * 2 - 1).contiguous(memory_format=torch.channels_last))
             coarse[variant, start : start + 8] = ((restored + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-    return Pairs.of(photos, coarse, lr)
+            confidence[variant, start : start + 8] = torch.sigmoid(logit).to(torch.float16)
+    return Pairs.of(photos, coarse, lr, confidence)
 
 
 def draw_weights(images: Tensor, coarse: Tensor) -> Tensor:
