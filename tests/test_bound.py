@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from patchscaler_cli.models.coarse import ETA
 from patchscaler_cli.pipeline.network_pass import bound_refinement
-from patchscaler_cli.sampling.bound import FLOOR, bounded, expected_error
+from patchscaler_cli.sampling.bound import FLOOR, SPAN, bounded, expected_error
 
 
 def length(refinement: torch.Tensor) -> torch.Tensor:
@@ -36,7 +36,7 @@ def test_without_any_confidence_a_refinement_stays_as_it_is() -> None:
 @given(deviation=st.floats(0, 10), expected=st.floats(ETA, 1))
 def test_no_refinement_goes_beyond_the_bound(deviation: float, expected: float) -> None:
     made = bounded(drawn(deviation, 2, 3, 5, 7), torch.full((2, 1, 5, 7), expected))
-    assert float(length(made).max()) <= (expected + FLOOR) * 1.0001
+    assert float(length(made).max()) <= (SPAN * expected + FLOOR) * 1.0001
 
 
 def test_a_faint_refinement_stays_as_it_is() -> None:

@@ -1,4 +1,4 @@
-"""How far a refinement may go from the coarse image: no farther than that is expected to be from the truth."""
+"""How far a refinement may go from the coarse image: not much farther than that is expected to be from the truth."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from patchscaler_cli.models.coarse import ETA, CoarseConfig
+
+SPAN = 1.5
+"""Expected errors that the bound is, beside the floor. With 1, LPIPS is 0.001 lower at the same PSNR-Y, but NIQE higher by a third of a point on clean pictures
+and by half a one on damaged ones: photographs do have a few strong details."""
 
 FLOOR = 1 / 127.5
 """Added to the error that is expected, on [-1, 1]: a level of 255, for grain where the coarse model is sure of everything."""
@@ -24,7 +28,7 @@ def expected_error(confidence: Tensor) -> Tensor:
 
 
 def bounded(refinement: Tensor, expected: Tensor) -> Tensor:
-    """A refinement whose length nowhere exceeds the expected error: faint ones as they are, strong ones shorter, of the same colour.
+    """A refinement whose length nowhere exceeds the bound: faint ones as they are, strong ones shorter, of the same colour.
 
     The truth does go farther here and there. A network that goes as far is wrong more often than right: what is lost are sparks and
     specks beside strong edges. Nothing but what every processor rounds alike, so a pixel does not depend on those computed with it.
@@ -37,6 +41,6 @@ def bounded(refinement: Tensor, expected: Tensor) -> Tensor:
         d / (1 + n^4)^(1/4) [B, 3, H, W], where n is d's length (root mean square of its channels) as a share of the bound.
     """
     red, green, blue = refinement.square().unbind(1)
-    bound = expected[:, 0] + FLOOR
+    bound = SPAN * expected[:, 0] + FLOOR
     share = (red + green + blue) / (3 * bound * bound)  # n^2, [B, H, W]
     return refinement / (1 + share * share).sqrt().sqrt()[:, None]
