@@ -10,6 +10,7 @@ the array, so a row would depend on the rows that it is asked for with. (One thr
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -55,11 +56,7 @@ def enlarged_low_pass(difference: RowWindow, sigma: float, top: int, bottom: int
     Returns:
         [C, (bottom - top) * scale, w * scale]; the same bits whichever rows are asked for together.
     """
-    above, below = max(top - 1, 0), min(bottom + 1, height)  # bilinear looks one row up and down
-    smooth = _low_pass(difference, sigma, above, below, height)
-    beyond = (above - (top - 1), bottom + 1 - below)
-    padded = np.pad(smooth, ((0, 0), beyond, (1, 1)), mode="edge")
-    return enlarged(padded, scale)
+    return enlarged(lambda above, below: _low_pass(difference, sigma, above, below, height), top, bottom, height, scale)
 
 
 def _low_pass(image: RowWindow, sigma: float, top: int, bottom: int, height: int) -> Rows:
@@ -79,9 +76,20 @@ def _low_pass(image: RowWindow, sigma: float, top: int, bottom: int, height: int
     return rows
 
 
-def enlarged(rows: Rows, scale: int) -> Rows:
-    """Bilinear interpolation of rows [C, h + 2, w + 2], whose outermost pixels are only looked at: [C, h * scale, w * scale]."""
-    return _stretched(_stretched(rows, 2, scale), 1, scale)
+def enlarged(rows: Callable[[int, int], Rows], top: int, bottom: int, height: int, scale: int) -> Rows:
+    """Some rows of a picture at HR resolution, by bilinear interpolation [C, (bottom - top) * scale, w * scale].
+
+    Args:
+        rows: gives rows of it [C, n, w] by the first and the one after the last; asked for one more above and below, where there are.
+        top: first row.
+        bottom: the row after the last.
+        height: rows of the whole picture, whose outermost pixels are repeated beyond it.
+        scale: HR pixels to one of its pixels.
+    """
+    above, below = max(top - 1, 0), min(bottom + 1, height)
+    beyond = (above - (top - 1), bottom + 1 - below)
+    padded = np.pad(rows(above, below), ((0, 0), beyond, (1, 1)), mode="edge")
+    return _stretched(_stretched(padded, 2, scale), 1, scale)
 
 
 def _stretched(rows: Rows, axis: int, scale: int) -> Rows:

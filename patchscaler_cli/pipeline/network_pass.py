@@ -137,11 +137,9 @@ def bound_refinement(rows: Rows, confidence: npt.NDArray[np.float32], first: int
         rows: x_0 - y_0 of LR rows `first` to `last` of the extent, at HR size [3, scale (last - first), W].
         confidence: map of the extent [h, w], valid in these rows and one more above and below, where there are.
     """
-    top, bottom = max(first - 1, 0), min(last + 1, len(confidence))
-    beyond = (top - (first - 1), last + 1 - bottom)
-    error = np.pad(ETA / confidence[None, top:bottom], ((0, 0), beyond, (1, 1)), mode="edge")
-    refinement, expected = torch.from_numpy(rows)[None], torch.from_numpy(enlarged(error, scale))[None]
-    refinement[:] = bounded(refinement, expected)
+    expected = enlarged(lambda top, bottom: ETA / confidence[None, top:bottom], first, last, len(confidence), scale)
+    refinement = torch.from_numpy(rows)[None]
+    refinement[:] = bounded(refinement, torch.from_numpy(expected)[None])
 
 
 def refinement_fade(grid: PatchGrid, scale: int, top: int, bottom: int) -> Rows:

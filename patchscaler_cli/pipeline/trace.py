@@ -13,13 +13,12 @@ import torch
 from torch import Tensor
 
 from patchscaler_cli.pipeline.bands import coarse_stage, patch_grid
-from patchscaler_cli.pipeline.coarse_stage import CoarseStage
 from patchscaler_cli.pipeline.diffusion_stage import DiffusionStage
 from patchscaler_cli.pipeline.levels import LevelDenoiser
+from patchscaler_cli.pipeline.network_pass import bound_refinement
 from patchscaler_cli.pipeline.pixels import AnyArray, as_array, from_network
 from patchscaler_cli.pipeline.settings import UpscaleSettings
 from patchscaler_cli.pipeline.upscaler import Upscaler
-from patchscaler_cli.sampling.bound import bounded, expected_error
 from patchscaler_cli.sampling.grouped import PatchInputs, sample_groups
 from patchscaler_cli.sampling.groups import Group
 from patchscaler_cli.sampling.schedule import karras_sigmas
@@ -91,11 +90,11 @@ def trace_patches(
 
     def watch(chosen: npt.NDArray[np.int64], steps: npt.NDArray[np.int64], residual: Tensor) -> None:
         for patch, made in zip(chosen, residual, strict=True):
-            denoised[patch].append(made.cpu())
+            denoised[patch].append(made.float().cpu())
 
     def emit(chosen: npt.NDArray[np.int64], residual: Tensor) -> None:
         for patch, made in zip(chosen, residual, strict=True):
-            denoised[patch][-1] = made.cpu()  # the last step's, without what alternates
+            denoised[patch][-1] = made.float().cpu()  # the last step's, without what alternates
 
     groups = patch_groups.ravel()[numbers]
     denoise = LevelDenoiser(model.patch_dit, ladder)
@@ -104,22 +103,19 @@ def trace_patches(
     traces = []
     for i, (row, column) in enumerate(patches):
         group, coarse = ladder.groups[int(groups[i])], inputs.condition[i, :3].cpu()
+        top, left = grid.tops[row], grid.lefts[column]
+        sure = stage.confidence[top : top + grid.size[0], left : left + grid.size[1]]
+        for residual in denoised[i]:
+            bound_refinement(residual.numpy(), sure, 0, len(sure), stage.scale)
         start = coarse + (group.sigma * inputs.noise[i].cpu() if group.steps else 0)
         traces.append(
             PatchTrace(
-                row, column, int(groups[i]), group, _shown(coarse), _shown(start), [_shown(coarse + one) for one in _within(denoised[i], stage, grid.tops[row], grid.lefts[column])],
+                row, column, int(groups[i]), group, _shown(coarse), _shown(start), [_shown(coarse + one) for one in denoised[i]],
                 karras_sigmas(group.sigma, group.steps).tolist() if group.steps else [],
                 [] if near is None else list(zip(near[0][i].tolist(), near[1][i].tolist(), strict=True)),
             )
         )  # fmt: skip
     return traces
-
-
-def _within(steps: list[Tensor], stage: CoarseStage, top: int, left: int) -> Tensor:
-    """A patch's residuals after every step, bounded as the result is [n, 3, S, S], by the patch's LR corner."""
-    height, width = stage.grid.size
-    sure = torch.from_numpy(stage.confidence[None, None, top : top + height, left : left + width])
-    return bounded(torch.stack(steps).float(), expected_error(sure)) if steps else torch.empty(0)
 
 
 def _shown(patch: Tensor) -> Pixels:

@@ -26,8 +26,7 @@ from patchscaler_cli.models.patchscaler import PatchScalerModel
 from patchscaler_cli.models.placement import place
 from patchscaler_cli.pipeline.settings import UpscaleSettings
 from patchscaler_cli.pipeline.upscaler import Upscaler
-from patchscaler_cli.sampling.bound import bounded
-from patchscaler_cli.training.areas import area_side, blend, cut, patches_an_area, patches_of
+from patchscaler_cli.training.areas import area_side, cut, patches_an_area, patches_of, refinement_of
 from patchscaler_cli.training.diffusion import edm_loss
 from patchscaler_cli.training.folder import RunFolder
 from patchscaler_cli.training.looks import Look
@@ -80,7 +79,7 @@ def train_one_step(
         noise = SIGMA * cut(torch.randn_like(areas.coarse), patch)
         with autocast(noise.device):
             residual = network(noise, torch.full_like(noise[:, 0, 0, 0], SIGMA), batch.condition(network.config), None)
-            refined = areas.coarse + bounded(blend(residual), areas.expected)
+            refined = areas.coarse + refinement_of(areas, residual)
             distances = [Look.at(one, refined, areas.hr, areas.coarse).distance() for one in networks.values()]
         loss: Tensor = 0.8 * F.l1_loss(refined, areas.hr) + torch.stack(distances).sum()
         trainee.step(loss, progress)

@@ -20,8 +20,8 @@ from patchscaler_cli.evaluation.metrics import load_lpips
 from patchscaler_cli.models.coarse import CoarseModel
 from patchscaler_cli.models.patch_dit import packed, repeated
 from patchscaler_cli.pipeline.pixels import to_network
-from patchscaler_cli.sampling.bound import bounded, expected_error
-from patchscaler_cli.training.areas import area_side, blend, cut, patches_of
+from patchscaler_cli.sampling.bound import expected_error
+from patchscaler_cli.training.areas import area_side, cut, patches_of, refinement_of
 from patchscaler_cli.training.diffusion import PromptedDenoiser
 from patchscaler_cli.training.discriminator import Critics
 from patchscaler_cli.training.few_step import AREAS, START_SIGMAS, sample_last_step
@@ -97,7 +97,7 @@ def refined_by(denoiser: PromptedDenoiser, areas: PatchBatch) -> Tensor:
     with autocast(areas.hr.device):
         noise = cut(torch.randn_like(areas.coarse), config.patch)
         residual = sample_last_step(denoiser, noise, batch.condition(config), None, 1, (START_SIGMAS[0],) * 2)
-        return bounded(blend(residual), areas.expected)
+        return refinement_of(areas, residual)
 
 
 def main(

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from patchscaler_cli.models.coarse import CoarseConfig
 from patchscaler_cli.models.texture import TEXTURE_SIDE
+from patchscaler_cli.sampling.bound import bounded
 from patchscaler_cli.tiling.blending import windows
 from patchscaler_cli.tiling.grid import PatchGrid
 from patchscaler_cli.training.pairs import PatchBatch
@@ -55,6 +56,11 @@ def blend(patches: Tensor) -> Tensor:
     window = _window(patch).to(patches.device).repeat(len(patches) // count, 1, 1, 1)
     columns = (patches.float() * window).reshape(-1, count, channels * patch * patch).transpose(1, 2)
     return F.fold(columns, (area_side(patch),) * 2, patch, stride=patch - OVERLAP)
+
+
+def refinement_of(areas: PatchBatch, residuals: Tensor) -> Tensor:
+    """What is added to areas [A, 3, S, S] by their patches' residuals [A * P, 3, patch, patch]: blended and bounded, as in a picture."""
+    return bounded(blend(residuals), areas.expected)
 
 
 def patches_of(areas: PatchBatch, patch: int) -> PatchBatch:

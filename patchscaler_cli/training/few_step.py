@@ -18,10 +18,9 @@ from torch import Tensor
 from patchscaler_cli.models.placement import place
 from patchscaler_cli.models.texture import TextureClassifier
 from patchscaler_cli.sampling.alternation import take_alternation
-from patchscaler_cli.sampling.bound import bounded
 from patchscaler_cli.sampling.schedule import karras_sigmas
 from patchscaler_cli.sampling.solver import solver_step
-from patchscaler_cli.training.areas import area_side, blend, cut, patches_an_area, patches_of
+from patchscaler_cli.training.areas import area_side, cut, patches_an_area, patches_of, refinement_of
 from patchscaler_cli.training.diffusion import PromptedDenoiser, retrieve_prompt
 from patchscaler_cli.training.discriminator import Critics
 from patchscaler_cli.training.few_step_losses import FewStepWeights, critics_losses, few_step_losses, looks_at
@@ -116,7 +115,7 @@ def train_few_step(
             prompt = retrieve_prompt(denoiser, classifier, textures, batch, top_k)
             residual = sample_last_step(denoiser, noise, batch.condition(config), prompt, steps, START_SIGMAS)
             critics.requires_grad_(False)
-            refinement = bounded(blend(residual), areas.expected)
+            refinement = refinement_of(areas, residual)
             refined = areas.coarse + refinement
             looks = looks_at(areas, refined, networks)
             losses = few_step_losses(areas, refinement, looks, critics, pixels_judged)
