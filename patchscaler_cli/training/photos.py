@@ -50,7 +50,7 @@ class Photos:
 
 
 def _members(path: Path) -> Iterator[tuple[str, bytes]]:
-    """(source name, encoded image) of every image in a folder or in its tar shards (`NNNNN_<source>.ext`)."""
+    """(file name without its ending, encoded image) of every image in a folder or in its tar shards."""
     shards = [path] if path.suffix == ".tar" else sorted(path.glob("*.tar"))
     for shard in shards:
         with tarfile.open(shard) as archive:
@@ -58,7 +58,7 @@ def _members(path: Path) -> Iterator[tuple[str, bytes]]:
                 stem = Path(member.name).stem
                 content = archive.extractfile(member)
                 if content is not None and Path(member.name).suffix.lower() in IMAGE_SUFFIXES:
-                    yield stem.partition("_")[2] or stem, content.read()
+                    yield stem, content.read()
     if path.is_dir():
         for file in sorted(path.rglob("*")):
             if file.suffix.lower() in IMAGE_SUFFIXES:
@@ -75,20 +75,30 @@ def _decode_crops(member: tuple[str, bytes]) -> tuple[str, list[np.ndarray]]:
     return name, [image[y : y + CROP, x : x + CROP].transpose(2, 0, 1).copy() for y, x in corners]
 
 
+def source_of(stem: str) -> str:
+    """The photograph that a file called `NNNNN_<source>` is a crop of; any other name is a photograph's own."""
+    return stem.partition("_")[2] or stem
+
+
+def crops_of(path: Path, threads: int = 2) -> Iterator[tuple[str, list[np.ndarray]]]:
+    """File name without its ending and crops, uint8 RGB [3, 512, 512], of every image of a folder, of its tar shards, or of
+    one shard; an image smaller than a crop has none."""
+    with ThreadPoolExecutor(threads) as pool:
+        yield from pool.map(_decode_crops, _members(path))
+
+
 def load_photos(path: Path, threads: int = 2) -> Photos:
     """Decode a folder of images, a folder of tar shards, or one shard.
 
     Raises:
         PatchScalerError: if there is no image of at least 512x512 pixels.
     """
-    with ThreadPoolExecutor(threads) as pool:
-        decoded = list(pool.map(_decode_crops, _members(path)))
     numbers: dict[str, int] = {}
     crops: list[np.ndarray] = []
     sources: list[int] = []
-    for name, images in decoded:
+    for stem, images in crops_of(path, threads):
         crops += images
-        sources += [numbers.setdefault(name, len(numbers))] * len(images)
+        sources += [numbers.setdefault(source_of(stem), len(numbers))] * len(images)
     if not crops:
         raise PatchScalerError(
             f"{path}: no image of at least {CROP}x{CROP} pixels found; give a folder of images or of tar shards."
