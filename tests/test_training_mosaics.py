@@ -61,19 +61,19 @@ def test_mosaics_are_trained_on_like_photographs(tmp_path: Path) -> None:
         crop_with(face).save(tmp_path / f"{name}.png")
     listed = tmp_path / "faces.csv"
     listed.write_text("crop,x,y,width\nnear,0.5,0.45,0.6\nfar,0.1,0.9,0.15\n")
-    main(tmp_path, listed, count=2, seed=0)
+    main(tmp_path, tmp_path / "mosaics", listed, face_count=2, half_count=2, seed=0)
     photos = load_photos(tmp_path)
     assert len(photos.images) == 2 + 2 + 2
     assert len(set(photos.sources.tolist())) == 6
     with pytest.raises(PatchScalerError, match="remove it"):
-        main(tmp_path, listed, count=2, seed=0)
+        main(tmp_path, tmp_path / "mosaics", listed, face_count=2, half_count=2, seed=0)
 
 
 def test_a_list_made_for_other_photographs_is_refused(tmp_path: Path) -> None:
     crop_with(FACES["near"]).save(tmp_path / "near.png")
     (listed := tmp_path / "faces.csv").write_text("crop,x,y,width\nsomeone,0.5,0.45,0.6\n")
     with pytest.raises(PatchScalerError, match="has no picture someone"):
-        main(tmp_path, listed, count=2, seed=0)
+        main(tmp_path, tmp_path / "mosaics", listed, face_count=2, half_count=2, seed=0)
     assert not (tmp_path / "mosaics").exists()
 
 
@@ -82,3 +82,10 @@ def test_what_is_no_list_of_faces_is_refused(tmp_path: Path, content: str) -> No
     (listed := tmp_path / "faces.csv").write_text(content)
     with pytest.raises(PatchScalerError, match="no list of faces"):
         read_faces(listed)
+
+
+def test_a_folder_without_photographs_is_refused(tmp_path: Path) -> None:
+    Image.new("RGB", (100, 100)).save(tmp_path / "small.png")
+    with pytest.raises(PatchScalerError, match="at least 512x512"):
+        main(tmp_path, tmp_path / "mosaics", None, face_count=2, half_count=2, seed=0)
+    assert not (tmp_path / "mosaics").exists()

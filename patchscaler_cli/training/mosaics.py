@@ -1,6 +1,7 @@
 """Mosaics of reduced photographs: training pictures for what people upscale most, small pictures of whole scenes and of people.
 
-`python -m patchscaler_cli.training.mosaics FOLDER --faces weights/faces.csv` writes some beside the photographs of FOLDER.
+`python -m patchscaler_cli.training.mosaics PHOTOS PHOTOS/mosaics --faces weights/faces.csv` writes some to train on, and with
+`--faces weights/faces-held-out.csv --half-count 0` those of seven faces that are kept to measure with.
 
 The training crops are cut out of large photographs, so what they show is near: a face fills one or is in none. In a small picture
 a face is 25 pixels wide, and a network that has seen none so small puts the marks of bark and rock on it.
@@ -121,35 +122,37 @@ def half_mosaics(photos: Sequence[Sequence[Image.Image]], count: int, random: Ge
 
 
 def main(
-    folder: Annotated[Path, typer.Argument(help="Photographs or tar shards of them; mosaics are written beside them.")],
-    faces: Annotated[
-        Path | None, typer.Option(help="CSV file of where the faces are; without it there are none.")
-    ] = None,
-    count: Annotated[int, typer.Option(help="How many mosaics of either kind.", min=1)] = 60,
+    photos: Annotated[Path, typer.Argument(help="Folder of photographs or tar shards of them.")],
+    out: Annotated[Path, typer.Argument(help="New folder for the mosaics, faceNN.png and halfNN.png.")],
+    faces: Annotated[Path | None, typer.Option(help="CSV file of where the faces are: crop, x, y, width.")] = None,
+    face_count: Annotated[int, typer.Option(help="Mosaics of faces, where they are known.", min=0)] = 60,
+    half_count: Annotated[int, typer.Option(help="Mosaics of photographs at half their size.", min=0)] = 60,
     seed: Annotated[int, typer.Option(help="Of everything drawn at random.")] = 0,
 ) -> None:
-    """Write mosaics as PNG files, faceNN and halfNN, into the folder `mosaics` of FOLDER: training takes them for photographs."""
-    out = folder / "mosaics"
+    """Write mosaics as PNG files: a folder of photographs that holds them is trained on as if each were a photograph."""
     if out.exists():
         raise PatchScalerError(f"{out}: there already; remove it to make the mosaics again.")
     listed = read_faces(faces) if faces else []
     crops: dict[str, Image.Image] = {}
-    photos: defaultdict[str, list[Image.Image]] = defaultdict(list)
-    for stem, arrays in crops_of(folder):
+    by_photo: defaultdict[str, list[Image.Image]] = defaultdict(list)
+    for stem, arrays in crops_of(photos):
         pictures = [Image.fromarray(pixels.transpose(1, 2, 0)) for pixels in arrays]
         if pictures:
             crops[stem] = pictures[0]
-        photos[source_of(stem)] += pictures
+        by_photo[source_of(stem)] += pictures
+    if not crops:
+        raise PatchScalerError(
+            f"{photos}: no image of at least {CROP}x{CROP} pixels found; give a folder of photographs."
+        )
     missing = [face.crop for face in listed if face.crop not in crops]
     if missing:
-        raise PatchScalerError(f"{faces}: {folder} has no picture {missing[0]}; give the folder that it was made for.")
+        raise PatchScalerError(f"{faces}: {photos} has no picture {missing[0]}; give the folder that it was made for.")
     random = np.random.default_rng(seed)
-    out.mkdir()
-    for number, mosaic in enumerate(face_mosaics(crops, listed, count if listed else 0, random)):
+    out.mkdir(parents=True)
+    for number, mosaic in enumerate(face_mosaics(crops, listed, face_count if listed else 0, random)):
         mosaic.save(out / f"face{number:02}.png")
-    for number, mosaic in enumerate(
-        half_mosaics([photos[name] for name in sorted(photos) if photos[name]], count, random)
-    ):
+    halved = [by_photo[name] for name in sorted(by_photo) if by_photo[name]]
+    for number, mosaic in enumerate(half_mosaics(halved, half_count, random)):
         mosaic.save(out / f"half{number:02}.png")
 
 
