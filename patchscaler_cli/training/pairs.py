@@ -7,7 +7,7 @@ times as often as the best.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -90,6 +90,10 @@ class Pairs:
     ) -> Pairs:
         """Pairs of photos and what was made of them, with the weights that go with them."""
         return cls(photos, coarse, lr, confidence, draw_weights(photos.images, coarse), shown)
+
+    def pictures_only(self) -> Pairs:
+        """The same pairs, drawn without the coarse model's features, which take most of the time to draw."""
+        return replace(self, shown=None)
 
     def draw(self, count: int, size: int, align: int = 4) -> PatchBatch:
         """Draw patches of `size` pixels with corners on multiples of `align`, flipped and turned at random.
@@ -196,5 +200,5 @@ def draw_weights(images: Tensor, coarse: Tensor) -> Tensor:
 
 def residual_deviation(pairs: Pairs, count: int = 4096) -> float:
     """Standard deviation of x - y_0 on [-1, 1] over drawn patches: the denoiser's sigma_data."""
-    batch = pairs.draw(count, 64)
+    batch = pairs.pictures_only().draw(count, 64)
     return float((batch.hr - batch.coarse).std())

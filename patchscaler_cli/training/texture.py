@@ -63,11 +63,11 @@ def train_texture(
     device = pairs.coarse.device
     classifier = place(TextureClassifier(config), device)
     trainee = Trainee(classifier, adamw(classifier, 1e-3))
-    run = Run(checkpoint, {"classifier": trainee}, budget)
+    run, pictures = Run(checkpoint, {"classifier": trainee}, budget), pairs.pictures_only()
     run.resume()
     for progress in run.steps():
         with run.fetching(device):
-            wide = pairs.draw(batch_size, TEXTURE_SIDE * 3 // 2)
+            wide = pictures.draw(batch_size, TEXTURE_SIDE * 3 // 2)
         corner = (torch.randint(9, (4,)) * 4).tolist()
         rows, columns, key_rows, key_columns = (slice(first, first + TEXTURE_SIDE) for first in corner)
         query, key = wide.coarse[..., rows, columns], wide.hr[..., key_rows, key_columns]
@@ -92,9 +92,10 @@ def choose_textures(
         per_entry: candidates drawn for each.
         rounds: of k-means.
     """
+    pictures = pairs.pictures_only()
     patches, embeddings, sources = [], [], []
     for _ in range(-(-entries * per_entry // 256)):
-        batch: PatchBatch = pairs.draw(256, TEXTURE_SIDE)
+        batch: PatchBatch = pictures.draw(256, TEXTURE_SIDE)
         patches.append(((batch.hr + 1) * 127.5).round().to(torch.uint8))
         embeddings.append(classifier(batch.hr))
         sources.append(batch.sources)
