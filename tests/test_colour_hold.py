@@ -8,7 +8,15 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from patchscaler_cli.pipeline.colour import PLAIN_REACH, REACH, enlarged_low_pass, keep_plain, radius
+from patchscaler_cli.pipeline.colour import (
+    COARSE_SIGMA,
+    PLAIN_REACH,
+    REFINEMENT_SIGMA,
+    enlarged_low_pass,
+    keep_plain,
+    radius,
+    reach,
+)
 from patchscaler_cli.tiling.rows import Rows, RowWindow
 
 
@@ -21,7 +29,7 @@ def difference(height: int, width: int, top: int = 0, bottom: int | None = None)
     return window
 
 
-SIGMAS = st.sampled_from((0.8, 2.0))
+SIGMAS = st.sampled_from((REFINEMENT_SIGMA, COARSE_SIGMA))
 
 
 @given(st.integers(1, 60), st.integers(1, 70), SIGMAS, st.data())
@@ -31,18 +39,25 @@ def test_some_rows_are_the_bits_of_the_whole_pictures(
 ) -> None:
     top = data.draw(st.integers(0, height - 1))
     bottom = data.draw(st.integers(top + 1, height))
-    held = difference(height, width, max(top - REACH, 0), min(bottom + REACH, height))
+    held = difference(height, width, max(top - reach(sigma), 0), min(bottom + reach(sigma), height))
     whole = enlarged_low_pass(difference(height, width), sigma, 0, height, height, 4)
     assert np.array_equal(enlarged_low_pass(held, sigma, top, bottom, height, 4), whole[:, top * 4 : bottom * 4])
+
+
+def test_the_blocks_of_a_jpeg_file_do_not_come_back_with_its_colour() -> None:
+    blocks = np.indices((12, 12)).sum(0) % 2 * 2.0 - 1
+    window = RowWindow(1, 96)
+    window.append(blocks.repeat(8, 0).repeat(8, 1).astype(np.float32)[None])
+    assert np.abs(enlarged_low_pass(window, COARSE_SIGMA, 0, 96, 96, 4)[:, 128:-128, 128:-128]).max() < 0.2
 
 
 @given(SIGMAS)
 def test_it_is_a_gaussian_enlarged_bilinearly_with_the_borders_repeated(sigma: float) -> None:
     window = difference(23, 31)
-    reach = radius(sigma)
-    taps = torch.exp(-(torch.arange(-reach, reach + 1.0) ** 2) / (2 * sigma**2))
+    looks = radius(sigma)
+    taps = torch.exp(-(torch.arange(-looks, looks + 1.0) ** 2) / (2 * sigma**2))
     taps /= taps.sum()
-    rows = F.pad(torch.from_numpy(window.view(0, 23))[:, None], (reach,) * 4, mode="replicate")
+    rows = F.pad(torch.from_numpy(window.view(0, 23))[:, None], (looks,) * 4, mode="replicate")
     smooth = F.conv2d(rows, (taps[:, None] * taps)[None, None]).transpose(0, 1)
     wanted: Rows = F.interpolate(smooth, scale_factor=4, mode="bilinear", align_corners=False)[0].numpy()
     assert np.allclose(enlarged_low_pass(window, sigma, 0, 23, 23, 4), wanted, atol=1e-5)

@@ -18,7 +18,7 @@ import torch
 from patchscaler_cli.models.ensemble import CoarseEnsemble
 from patchscaler_cli.models.patchscaler import PatchScalerModel
 from patchscaler_cli.pipeline.coarse_stage import CoarseStage, rows_of_tiles, tile_count
-from patchscaler_cli.pipeline.colour import REACH
+from patchscaler_cli.pipeline.colour import COARSE_REACH
 from patchscaler_cli.pipeline.diffusion_stage import DiffusionStage, Part, refine_together
 from patchscaler_cli.pipeline.limits import Limits, batch_size
 from patchscaler_cli.pipeline.pixels import AnyArray
@@ -108,7 +108,7 @@ def band_bytes(model: PatchScalerModel, grid: PatchGrid, tile: int, settings: Up
         tile: the longest side of a tile in LR pixels.
         settings: say what is made.
     """
-    scale, rows = model.config.coarse.scale, min(grid.extent[0], tile + 2 * grid.size[0] + 2 * REACH)
+    scale, rows = model.config.coarse.scale, min(grid.extent[0], tile + 2 * grid.size[0] + 2 * COARSE_REACH)
     held = 3 * scale**2 + model.config.coarse.channels * shows_features(model, settings)
     return (3 * 6 * BAND_PIXELS + held * rows * grid.extent[1]) * 4
 
@@ -244,4 +244,4 @@ def patch_grid(model: PatchScalerModel, height: int, width: int, wrap: bool = Fa
         pixels // model.config.coarse.scale for pixels in (model.config.patch_dit.patch, model.config.patch_dit.token)
     )
     # Beyond the picture's ends: the margin itself, and how far the colour hold reaches.
-    return fitting_grid(height, width, side, token, wrap=WRAP_MARGIN + REACH if wrap else None)
+    return fitting_grid(height, width, side, token, wrap=WRAP_MARGIN + COARSE_REACH if wrap else None)

@@ -12,7 +12,14 @@ import torch
 from patchscaler_cli.models.coarse import CoarseConfig, CoarseModel, Ends
 from patchscaler_cli.models.ensemble import CoarseEnsemble
 from patchscaler_cli.models.placement import send
-from patchscaler_cli.pipeline.colour import COARSE_SIGMA, PLAIN_REACH, REACH, enlarged_low_pass, keep_plain, reduced
+from patchscaler_cli.pipeline.colour import (
+    COARSE_REACH,
+    COARSE_SIGMA,
+    PLAIN_REACH,
+    enlarged_low_pass,
+    keep_plain,
+    reduced,
+)
 from patchscaler_cli.pipeline.host_memory import return_freed_memory
 from patchscaler_cli.pipeline.limits import Limits, is_out_of_memory, release
 from patchscaler_cli.pipeline.pixels import AnyArray, to_network
@@ -108,7 +115,7 @@ class CoarseStage:
 
     def finish(self, bottom: int) -> None:
         """Make the coarse image down to LR row `bottom`."""
-        while self._difference.stop < min(bottom + REACH, self.extent[0]):
+        while self._difference.stop < min(bottom + COARSE_REACH, self.extent[0]):
             self._restore_row_of_tiles()
         if bottom > self.finished:
             scale, (height, width) = self.scale, self.extent
@@ -118,7 +125,7 @@ class CoarseStage:
                 around = self.lr(begin - PLAIN_REACH, end + PLAIN_REACH, -PLAIN_REACH, width + PLAIN_REACH)
                 keep_plain(rows, around, scale)
             self.finished = bottom
-            self._difference.drop(max(bottom - REACH, 0))
+            self._difference.drop(max(bottom - COARSE_REACH, 0))
 
     def _restore_row_of_tiles(self) -> None:
         scale, top = self.scale, self._difference.stop
@@ -226,8 +233,8 @@ def rows_of_tiles(height: int, top: int, bottom: int, tile: int) -> npt.NDArray[
         tile: side of a tile in LR pixels, see `largest_tile`.
     """
     cuts = even_cuts(height, largest_tile(tile))
-    first = np.searchsorted(cuts, max(top - REACH, 0), side="right") - 1
-    last = np.searchsorted(cuts, min(bottom + REACH, height))
+    first = np.searchsorted(cuts, max(top - COARSE_REACH, 0), side="right") - 1
+    last = np.searchsorted(cuts, min(bottom + COARSE_REACH, height))
     return cuts[first : last + 1]
 
 

@@ -15,7 +15,13 @@ import torch
 
 from patchscaler_cli.models.coarse import ETA
 from patchscaler_cli.pipeline.bands import WRAP_MARGIN, Band
-from patchscaler_cli.pipeline.colour import REACH, REFINEMENT_SIGMA, colour_change, enlarged, enlarged_low_pass
+from patchscaler_cli.pipeline.colour import (
+    REFINEMENT_REACH,
+    REFINEMENT_SIGMA,
+    colour_change,
+    enlarged,
+    enlarged_low_pass,
+)
 from patchscaler_cli.pipeline.stage_clock import StageClock
 from patchscaler_cli.sampling.bound import bounded
 from patchscaler_cli.tiling.blending import border_fade
@@ -78,7 +84,7 @@ class NetworkPass:
             refined = band.residual is not None
             self._join(band, complete)
             del band  # before there are finished rows beside it
-            finished = max(complete - REACH, self._given) if refined and complete < height else complete
+            finished = max(complete - REFINEMENT_REACH, self._given) if refined and complete < height else complete
             # Nothing is where the last patches, flush with the end, begin just below the first ones.
             if finished > self._given:
                 yield self._finish(finished, refined)
@@ -119,7 +125,7 @@ class NetworkPass:
                     made += self._coarse.view(begin * scale, end * scale)
                     result[:, (begin - top) * scale : (end - top) * scale] = made
                 self._residual.drop(bottom * scale)
-                self._drift.drop(max(bottom - REACH, 0))
+                self._drift.drop(max(bottom - REFINEMENT_REACH, 0))
         self._coarse.drop(bottom * scale)
         self._given = bottom
         (row, column), margin = self.grid.origin, self.margin
